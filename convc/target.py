@@ -1,0 +1,127 @@
+"""The machines that code is made for: vector width, caches, and the CPU features that the code will need."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from convc.errors import TargetError
+
+
+@dataclass(frozen=True)
+class Target:
+    """A CPU to compile for. Sizes are in bytes; `lanes` is float32 elements per vector register."""
+
+    name: str
+    arch: str
+    mcpu: str
+    features: tuple[str, ...]
+    """CPU flags that the code needs, as /proc/cpuinfo spells them; checked at load."""
+    lanes: int
+    vector_registers: int
+    l1: int = 32 << 10
+    l2: int = 1 << 20
+    cores: int = 2
+
+    @property
+    def triple(self) -> str:
+        """LLVM's name of the platform."""
+        return f"{self.arch}-unknown-linux-gnu"
+
+
+_V2 = ("sse4_2", "popcnt")
+_V3 = (*_V2, "avx2", "fma", "f16c", "bmi2", "movbe")
+_V4 = (*_V3, "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl")
+
+_KNOWN = {
+    target.name: target
+    for target in (
+        Target("x86-64-v2", "x86_64", "x86-64-v2", _V2, lanes=4, vector_registers=16, l2=256 << 10),
+        Target("x86-64-v3", "x86_64", "x86-64-v3", _V3, lanes=8, vector_registers=16, l2=512 << 10),
+        Target("x86-64-v4", "x86_64", "x86-64-v4", _V4, lanes=16, vector_registers=32),
+        Target("skylake-avx512", "x86_64", "skylake-avx512", _V4, lanes=16, vector_registers=32),
+        Target("sapphirerapids", "x86_64", "sapphirerapids", (*_V4, "avx512_vnni", "avx512_bf16", "avx512_fp16"),
+               lanes=16, vector_registers=32, l1=48 << 10, l2=2 << 20),
+        Target("aarch64", "aarch64", "generic", (), lanes=4, vector_registers=32, l1=64 << 10, l2=512 << 10),
+    )
+}  # fmt: skip
+
+_ALIASES = {"arm64": "aarch64", "amd64": "x86_64"}
+
+
+def known() -> tuple[Target, ...]:
+    """The named targets, in order."""
+    return tuple(_KNOWN.values())
+
+
+def resolve(name: str) -> Target:
+    """The target of that name; "native" is this machine. Raises `TargetError`."""
+    if name == "native":
+        return native()
+    if name not in _KNOWN:
+        raise TargetError(
+            f"target '{name}'",
+            "unknown target",
+            expected=f"native, {', '.join(_KNOWN)}",
+            remedy="'convc targets' lists them",
+        )
+    return _KNOWN[name]
+
+
+def native() -> Target:
+    """This machine: the widest known target whose features it has, with its own cache sizes and cores."""
+    arch, features = host_arch(), host_features()
+    fitting = [t for t in known() if t.arch == arch and set(t.features) <= features and t.name != "x86-64-v4"]
+    if not fitting:
+        raise TargetError(
+            "target 'native'",
+            "this machine is not one that convc compiles for",
+            expected="x86-64 with SSE4.2, or aarch64",
+            received=platform.machine(),
+        )
+    best = fitting[-1]
+    return replace(best, l1=_cache(1, best.l1), l2=_cache(2, best.l2), cores=usable_cores())
+
+
+def host_arch() -> str:
+    """This machine's architecture under LLVM's name."""
+    machine = platform.machine().lower()
+    return _ALIASES.get(machine, machine)
+
+
+def host_features() -> frozenset[str]:
+    """The CPU flags of /proc/cpuinfo; empty where there is none."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return frozenset()
+    for line in text.splitlines():
+        if line.startswith(("flags", "Features")):
+            return frozenset(line.partition(":")[2].split())
+    return frozenset()
+
+
+def usable_cores() -> int:
+    """Cores that this process may use: its affinity, cut to the control group's quota."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        if quota != "max":
+            cores = min(cores, max(1, -(-int(quota) // int(period))))
+    except (OSError, ValueError):
+        pass
+    return cores
+
+
+def _cache(level: int, default: int) -> int:
+    """Size in bytes of one core's data cache of that level."""
+    for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
+        try:
+            kind, size = (index / "type").read_text().strip(), (index / "size").read_text().strip()
+            if kind != "Instruction" and int((index / "level").read_text()) == level and size.endswith("K"):
+                return int(size[:-1]) << 10
+        except (OSError, ValueError):
+            continue
+    return default

@@ -1,0 +1,34 @@
+"""The one table of tolerances. Each is derived from the arithmetic, none from what happened to pass."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from convc.ir import Array
+
+RELATIVE: Final = {
+    "float32": 1e-5,
+    "reference": 2e-6,
+}
+"""Largest accepted ||got - want|| / ||want||.
+
+float32: the product's promise against Keras, whole models included.
+reference: float64 references against a peer that computes in float32, single layers: rounding of one long sum.
+"""
+
+
+def relative_error(got: Array, want: Array) -> float:
+    """||got - want|| / ||want|| in float64; infinite where the shapes differ or anything is not finite."""
+    if got.shape != want.shape or not np.isfinite(got).all():
+        return float("inf")
+    scale = float(np.linalg.norm(want.astype(np.float64)))
+    error = float(np.linalg.norm(got.astype(np.float64) - want.astype(np.float64)))
+    return error / scale if scale else error
+
+
+def assert_close(got: Array, want: Array, kind: str = "float32") -> None:
+    """Fails where the relative error of norms is above the table's entry for `kind`."""
+    error = relative_error(got, want)
+    assert error <= RELATIVE[kind], f"relative error {error:.3g} is above {RELATIVE[kind]:.1g}"
