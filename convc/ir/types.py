@@ -28,7 +28,8 @@ class DType(Enum):
     @property
     def numpy(self) -> np.dtype[Any]:
         """NumPy's dtype, little-endian."""
-        return np.dtype(self.value).newbyteorder("<")
+        dtype: np.dtype[Any] = np.dtype(self.value).newbyteorder("<")
+        return dtype
 
     @property
     def size(self) -> int:

@@ -1,8 +1,21 @@
 """The operations: attributes, shape inference and NumPy references, one stem per op."""
 
 from convc.ops.activation import (
-    Elu, Exp, Gelu, HardSigmoid, HardSilu, Mish, Relu, Selu, Sigmoid, Silu, Softplus, Softsign, Tanh, Unary,
-)  # fmt: skip
+    Elu,
+    Exp,
+    Gelu,
+    HardSigmoid,
+    HardSilu,
+    Mish,
+    Relu,
+    Selu,
+    Sigmoid,
+    Silu,
+    Softplus,
+    Softsign,
+    Tanh,
+    Unary,
+)
 from convc.ops.arithmetic import Add, Binary, Multiply
 from convc.ops.batch_norm import BatchNorm
 from convc.ops.concat import Concat

@@ -22,7 +22,7 @@ class Unary(Elementwise):
 
 @dataclass(frozen=True)
 class Relu(Unary):
-    """max_value above max_value, x from threshold up, negative_slope * (x - threshold) below it."""
+    """max_value above max_value, x above threshold, negative_slope * (x - threshold) up to it."""
 
     max_value: float | None = None
     negative_slope: float = 0.0
@@ -30,7 +30,7 @@ class Relu(Unary):
 
     def reference(self, *inputs: Array) -> Array:
         x = inputs[0]
-        y = np.where(x >= self.threshold, x, self.negative_slope * (x - self.threshold))
+        y = np.where(x > self.threshold, x, self.negative_slope * (x - self.threshold))
         return y if self.max_value is None else np.minimum(y, x.dtype.type(self.max_value))
 
 
@@ -119,9 +119,10 @@ class Gelu(Unary):
     def reference(self, *inputs: Array) -> Array:
         x = inputs[0]
         if self.approximate:
-            return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
-        erf: Array = np.vectorize(math.erf, otypes=[x.dtype])(x / math.sqrt(2))
-        return 0.5 * x * (1 + erf)
+            phi: Array = 0.5 * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+        else:
+            phi = 0.5 * np.vectorize(math.erfc, otypes=[x.dtype])(-x / math.sqrt(2))
+        return x * phi
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,8 @@ class Softsign(Unary):
     """x / (1 + |x|)."""
 
     def reference(self, *inputs: Array) -> Array:
-        return inputs[0] / (1 + np.abs(inputs[0]))
+        result: Array = inputs[0] / (1 + np.abs(inputs[0]))
+        return result
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 
 from convc.errors import ShapeError
 from convc.ir import Array, Elementwise, TensorType
+from convc.ops.check import check_dtypes
 
 
 class Binary(Elementwise):
@@ -24,8 +25,7 @@ class Binary(Elementwise):
             raise ShapeError(
                 "", "the inputs do not broadcast", expected="equal sizes, or 1", received=f"{a.shape} and {b.shape}"
             ) from None
-        if a.dtype != b.dtype:
-            raise ShapeError("", "the inputs differ in dtype", expected=a.dtype.value, received=b.dtype.value)
+        check_dtypes(inputs)
         return TensorType(shape, a.dtype)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from convc.errors import ShapeError
 from convc.ir import Array, Op, TensorType
+from convc.ops.check import check_dtypes
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class BatchNorm(Op):
 
     def infer(self, *inputs: TensorType) -> TensorType:
         x = inputs[0]
+        check_dtypes(inputs)
         for name, vector in zip(("gamma", "beta", "mean", "variance"), inputs[1:], strict=True):
             if vector.shape != x.shape[-1:]:
                 raise ShapeError(

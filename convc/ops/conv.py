@@ -10,7 +10,8 @@ import numpy as np
 
 from convc.errors import ShapeError
 from convc.ir import Array, Op, Shape, TensorType
-from convc.ops.window import Padding, check_positive, check_window, output_extents, pad_spatial, taps
+from convc.ops.check import check_dtypes
+from convc.ops.window import Padding, check_padding, check_positive, check_window, output_extents, pad_spatial, taps
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,9 @@ class Conv(Op):
             raise ShapeError("", "convolution of this rank", expected="an input of 3 to 5 axes", received=str(x))
         if kernel.rank != x.rank:
             raise ShapeError("", "the kernel's rank does not fit", expected=f"{x.rank} axes", received=str(kernel))
+        check_dtypes(inputs)
         check_window(rank, strides=self.strides, padding=self.padding, dilation=self.dilation)
+        check_padding(self.padding)
         check_positive(strides=self.strides, dilation=self.dilation, groups=(self.groups,))
         channels, filters = x.shape[-1], kernel.shape[-1]
         if channels % self.groups:

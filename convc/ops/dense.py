@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from convc.errors import ShapeError
 from convc.ir import Array, Op, TensorType
+from convc.ops.check import check_dtypes
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Dense(Op):
 
     def infer(self, *inputs: TensorType) -> TensorType:
         x, kernel = inputs[:2]
+        check_dtypes(inputs)
         if x.rank < 1 or kernel.rank != 2 or x.shape[-1] != kernel.shape[0]:
             raise ShapeError(
                 "",

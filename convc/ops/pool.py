@@ -8,8 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from convc.errors import ShapeError
 from convc.ir import Array, Op, Shape, TensorType
-from convc.ops.window import Padding, check_positive, check_window, output_extents, pad_spatial, taps
+from convc.ops.window import Padding, check_padding, check_positive, check_window, output_extents, pad_spatial, taps
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,14 @@ class Pool(Op):
         x = inputs[0]
         check_window(x.rank - 2, window=self.window, strides=self.strides, padding=self.padding)
         check_positive(window=self.window, strides=self.strides)
+        check_padding(self.padding)
+        if any(max(pair) >= extent for pair, extent in zip(self.padding, self.window, strict=True)):
+            raise ShapeError(
+                "",
+                "a window would lie in the padding",
+                expected=f"padding below the window {self.window}",
+                received=str(self.padding),
+            )
         return TensorType((x.shape[0], *self.extents(x.shape[1:-1]), x.shape[-1]), x.dtype)
 
     def extents(self, extents: Shape) -> Shape:
@@ -46,7 +55,8 @@ class MaxPool(Pool):
     """The largest element of each window; padding is minus infinity."""
 
     def reference(self, *inputs: Array) -> Array:
-        return np.max(self.views(inputs[0], -np.inf), axis=0)
+        result: Array = np.max(self.views(inputs[0], -np.inf), axis=0)
+        return result
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,8 @@ class Transpose(Op):
         return TensorType(tuple(x.shape[axis] for axis in self.permutation), x.dtype)
 
     def reference(self, *inputs: Array) -> Array:
-        return inputs[0].transpose(self.permutation)
+        result: Array = inputs[0].transpose(self.permutation)
+        return result
 
     def flops(self, output: TensorType, *inputs: TensorType) -> int:
         return 0

@@ -20,9 +20,12 @@ class Softmax(Op):
 
     def infer(self, *inputs: TensorType) -> TensorType:
         x = inputs[0]
-        if not self.axes or not all(0 <= axis < x.rank for axis in self.axes):
+        if not self.axes or len(set(self.axes)) < len(self.axes) or not all(0 <= axis < x.rank for axis in self.axes):
             raise ShapeError(
-                "", "axes do not fit the input", expected=f"axes from 0 to {x.rank - 1}", received=str(self.axes)
+                "",
+                "axes do not fit the input",
+                expected=f"distinct axes from 0 to {x.rank - 1}",
+                received=str(self.axes),
             )
         return x
 

@@ -47,4 +47,4 @@ class Constant(Op):
 def constant(value: Array, origin: Origin) -> Node:
     """A constant node: contiguous, little-endian; float64 becomes float32."""
     dtype = DType.INT32 if np.issubdtype(value.dtype, np.integer) else DType.FLOAT32
-    return make(Constant(np.ascontiguousarray(value, dtype=dtype.numpy)), origin=origin)
+    return make(Constant(np.asarray(value, dtype=dtype.numpy, order="C")), origin=origin)

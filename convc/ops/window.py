@@ -1,4 +1,4 @@
-"""Windows that slide over the spatial axes: sizes, padding, and their NumPy views. Shared by convolution and pooling."""
+"""Windows that slide over the spatial axes, for convolution and pooling: sizes, padding, and their NumPy views."""
 
 from __future__ import annotations
 
@@ -64,6 +64,12 @@ def check_positive(**attributes: Sequence[int]) -> None:
             raise ShapeError("", f"{name} must be positive", expected="at least 1", received=str(tuple(value)))
 
 
+def check_padding(padding: Padding) -> None:
+    """No width is negative. Raises `ShapeError`."""
+    if any(width < 0 for pair in padding for width in pair):
+        raise ShapeError("", "padding must not be negative", expected="0 or more", received=str(padding))
+
+
 def pad_spatial(x: Array, padding: Padding, value: float) -> Array:
     """`x` of shape N, *spatial, C with its spatial axes padded by `value`."""
     return np.pad(x, [(0, 0), *padding, (0, 0)], constant_values=value)
@@ -72,7 +78,7 @@ def pad_spatial(x: Array, padding: Padding, value: float) -> Array:
 def taps(x: Array, kernel: Shape, strides: Shape, dilation: Shape, out: Shape) -> Iterator[tuple[Shape, Array]]:
     """For each position in the window, the strided view of padded `x` that meets it: shape N, *out, C."""
     for tap in product(*(range(k) for k in kernel)):
-        index = [
+        index = tuple(
             slice(t * d, t * d + (o - 1) * s + 1, s) for t, d, s, o in zip(tap, dilation, strides, out, strict=True)
-        ]
-        yield tap, x[(slice(None), *index)]
+        )
+        yield tap, x[(slice(None),) + index]  # noqa: RUF005  (a star in an index needs Python 3.11)

@@ -1,0 +1,6 @@
+"""Runs compiled libraries: needs NumPy and the standard library only."""
+
+from convc.artifact import LaunchInfo, Metadata, TensorSpec
+from convc.runtime.module import LaunchTime, Module, load
+
+__all__ = ["LaunchInfo", "LaunchTime", "Metadata", "Module", "TensorSpec", "load"]

@@ -1,0 +1,63 @@
+"""The kernels of a model: one for each distinct fusion group, scheduled and compiled to one object file."""
+
+from __future__ import annotations
+
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import tvm
+
+from convc import lower, schedules
+from convc.ir.group import Group
+from convc.target import Target
+
+
+@dataclass(frozen=True)
+class Built:
+    """A scheduled kernel, and the layout that it was lowered for."""
+
+    name: str
+    func: Any
+    layout: lower.Layout
+
+
+@dataclass
+class Kernels:
+    """Scheduled kernels by signature: groups that compute the same thing share one."""
+
+    target: Target
+    table: dict[str, Built] = field(default_factory=dict)
+
+    def arguments(self, group: Group, *, bounded: bool) -> tuple[str, tuple[lower.Argument, ...]]:
+        """The name of the group's kernel and the buffers to call it with; makes the kernel where it is the first."""
+        key = lower.signature(group, bounded=bounded)
+        if key not in self.table:
+            self.table[key] = self._build(group, bounded)
+        built = self.table[key]
+        return built.name, lower.arguments_of(group, built.layout, bounded=bounded)
+
+    def _build(self, group: Group, bounded: bool) -> Built:
+        plain = lower.Layout(self.target.lanes)
+        draft = lower.lower(group, plain, bounded=bounded)
+        choice = schedules.choose(draft.func, self.target)
+        layout = lower.Layout(self.target.lanes, choice.knobs.rows, choice.knobs.columns)
+        kernel = draft if layout == plain else lower.lower(group, layout, bounded=bounded)
+        return Built(kernel.name, schedules.schedule(kernel.func, self.target, choice), layout)
+
+    def write(self, path: Path) -> None:
+        """Compiles all kernels to an object file."""
+        functions = {built.name: built.func for built in self.table.values()}
+        module = tvm.tirx.build(tvm.IRModule(functions), tvm_target(self.target))
+        module.write_to_file(str(path), "o")
+
+
+def tvm_target(target: Target) -> Any:
+    """TVM's description of the target; vectors are as wide as the target's registers."""
+    values: dict[str, object] = {"kind": "llvm", "mtriple": target.triple, "mcpu": target.mcpu}
+    if target.lanes == 16:
+        values["mattr"] = ["-prefer-256-bit"]
+    return tvm.target.Target(values)
+
+

@@ -1,0 +1,168 @@
+/* The driver of a compiled model: what its parts share.
+ *
+ * model.c     generated: the model's tables, its named C functions and `convc_module_v1`
+ * data.s      generated: the weights and the metadata, taken in with .incbin
+ * context.c   create, run, destroy: buffers, alignment, errors
+ * pool.c      threads, and TVM's hook for parallel loops
+ * workspace.c scratch memory of the kernels, and TVM's hooks for it
+ * cpu.c       which CPU features and how many cores there are
+ *
+ * All that the model writes hangs on one `struct context`; code, tables and weights are read-only.
+ * Nothing here prints, exits or raises a signal.
+ */
+#ifndef CONVC_DRIVER_H
+#define CONVC_DRIVER_H
+
+#define _GNU_SOURCE
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct context;
+
+enum { ALIGNMENT = 64 };   /* what kernels assume of every buffer, in bytes */
+enum { MAX_THREADS = 1024 };
+
+/* ---- TVM's calling convention: dlpack.h and tvm/ffi/c_api.h ---- */
+
+typedef struct {
+  uint8_t code;   /* 0 signed integer, 2 floating point */
+  uint8_t bits;
+  uint16_t lanes;
+} DLDataType;
+
+typedef struct {
+  void *data;
+  int32_t device_type;   /* 1 CPU */
+  int32_t device_id;
+  int32_t rank;
+  DLDataType dtype;
+  const int64_t *shape;
+  const int64_t *strides;   /* NULL: dense, row-major */
+  uint64_t byte_offset;
+} DLTensor;
+
+typedef struct {
+  int32_t type_index;   /* 7: a DLTensor */
+  uint32_t zero;
+  union {
+    int64_t integer;
+    double real;
+    void *pointer;
+  } value;
+} Argument;
+
+typedef int Kernel(void *self, const Argument *arguments, int32_t count, Argument *result);
+
+typedef struct {
+  void *sync_handle;
+  int32_t num_task;
+} ParallelEnvironment;
+
+typedef int ParallelTask(int task, ParallelEnvironment *environment, void *closure);
+
+/* ---- the model, as tables; generated ---- */
+
+enum storage { STORAGE_INPUT, STORAGE_OUTPUT, STORAGE_ARENA, STORAGE_WEIGHTS };
+
+struct tensor {
+  enum storage storage;
+  int32_t rank;
+  uint64_t position;   /* index of the port, or byte offset in the arena or the weights */
+  const int64_t *shape;
+  DLDataType dtype;
+};
+
+struct launch {
+  Kernel *kernel;
+  const char *layers;
+  uint32_t first;   /* its arguments are driver_arguments[first .. first + count) */
+  int32_t count;
+};
+
+struct port {
+  const char *name;
+  uint64_t bytes;
+};
+
+struct model {
+  uint32_t inputs, outputs, launches, tensors, arguments;
+  uint64_t arena_bytes;
+};
+
+extern const struct model driver_model;
+extern const struct port driver_ports[];         /* inputs, then outputs */
+extern const struct tensor driver_tensors[];
+extern const struct launch driver_launches[];
+extern const uint32_t driver_arguments[];        /* indices into driver_tensors */
+extern const char *const driver_features[];      /* CPU features that the kernels need; ends with NULL */
+extern const char driver_weights[];              /* data.s */
+extern const char driver_metadata[];             /* data.s: JSON, ends with NUL */
+
+/* For loaders that do not know the model's name: the symbol `convc_module_v1`. `create` and the others are the
+ * functions of the model's header, except that `run` takes one pointer per input and per output, in the order of the
+ * metadata, and `profile` also writes the seconds of each launch. */
+struct convc_module {
+  uint32_t format_version;
+  uint32_t size;   /* of this structure */
+  uint32_t inputs, outputs, launches;
+  uint32_t reserved;
+  const char *metadata;
+  uint64_t metadata_bytes;   /* without the NUL */
+  struct context *(*create)(int threads);
+  int (*run)(struct context *, const void *const *inputs, void *const *outputs);
+  int (*profile)(struct context *, const void *const *inputs, void *const *outputs, double *seconds);
+  void (*destroy)(struct context *);
+  const char *(*last_error)(struct context *);
+};
+
+/* ---- context.c ---- */
+
+struct context *driver_open(int threads);
+int driver_execute(struct context *context, const void *const *inputs, void *const *outputs, double *seconds);
+void driver_close(struct context *context);
+const char *driver_message(struct context *context);
+
+/* Keeps the first message of a run; later ones, also from other threads, are dropped. */
+void driver_report(struct context *context, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- the thread that is executing, and on whose behalf ---- */
+
+struct lane {
+  struct context *context;       /* NULL outside a run */
+  struct pool *pool;
+  struct workspace *workspace;
+  bool in_task;                  /* inside a parallel loop: another one runs serially */
+};
+
+extern _Thread_local struct lane driver_lane;
+
+/* ---- pool.c ---- */
+
+/* Starts threads - 1 workers; worker i uses workspaces[i], the caller of a run workspaces[0].
+ * Returns NULL and sets *error (an errno) where a thread cannot be started. */
+struct pool *driver_pool_start(int threads, struct context *context, struct workspace *workspaces, int *error);
+/* Brackets a run: between the two the workers wait busily for the next parallel loop. The first also starts the
+ * workers again in the child of a fork. */
+void driver_pool_heat(struct pool *pool);
+void driver_pool_cool(struct pool *pool);
+void driver_pool_stop(struct pool *pool);
+
+/* ---- workspace.c ---- */
+
+struct workspace {
+  struct block *blocks;
+};
+
+void driver_workspace_reset(struct workspace *workspace);   /* all blocks are free again: after a kernel failed */
+void driver_workspace_release(struct workspace *workspace);
+
+/* ---- cpu.c ---- */
+
+/* The first of `features` (names of /proc/cpuinfo) that this CPU or its operating system lacks; NULL: none. */
+const char *driver_missing_feature(const char *const *features);
+/* Cores that this process may use: its affinity, cut to the quota of its control group. At least 1. */
+int driver_usable_cores(void);
+
+#endif

@@ -1,0 +1,30 @@
+"""Concatenation: each output element is read from the input that covers it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tvm import te
+
+from convc import ops
+from convc.lower.anchor import Anchor
+from convc.lower.math import Expr
+
+
+def concat(op: ops.Concat, inputs: Sequence[te.Tensor]) -> Anchor:
+    """A chain of conditions on the position along the axis."""
+    sizes = [int(x.shape[op.axis]) for x in inputs]
+    starts = [sum(sizes[:i]) for i in range(len(sizes))]
+
+    def read(*indices: Expr) -> Expr:
+        position = indices[op.axis]
+
+        def element(x: te.Tensor, start: int) -> Expr:
+            return x(*indices[: op.axis], position - start, *indices[op.axis + 1 :])
+
+        value = element(inputs[-1], starts[-1])
+        for x, start, end in reversed(list(zip(inputs[:-1], starts, starts[1:], strict=False))):
+            value = te.if_then_else(position < end, element(x, start), value)
+        return value
+
+    return read

@@ -1,0 +1,164 @@
+"""A fusion group as one PrimFunc: the anchor's blocks, then a block `out` that holds the whole epilogue."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tvm import te
+
+from convc import ops
+from convc.errors import UnsupportedError
+from convc.ir import Elementwise, Node, TensorType
+from convc.ir.group import Group
+from convc.lower.activation import unary
+from convc.lower.anchor import Anchor, Packing
+from convc.lower.arithmetic import binary, broadcast
+from convc.lower.frame import Frame, contraction, frame_of
+from convc.lower.concat import concat
+from convc.lower.conv import conv, depthwise, packing
+from convc.lower.dense import dense
+from convc.lower.layout import Layout, round_up
+from convc.lower.math import Expr
+from convc.lower.pad import pad
+from convc.lower.pool import pool
+from convc.lower.reduce import reduce
+from convc.lower.shape import transpose
+from convc.lower.softmax import softmax
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One buffer of a kernel: the graph's tensor, under the type that the kernel sees."""
+
+    node: Node
+    type: TensorType
+    packing: Packing | None = None
+    overread: int = 0
+    """Bytes behind the tensor's end that the kernel may read and ignore."""
+
+
+@dataclass(frozen=True, eq=False)
+class Kernel:
+    """`func` computes the group; its parameters are `arguments` in order, the output last."""
+
+    name: str
+    func: Any
+    arguments: tuple[Argument, ...]
+
+
+def signature(group: Group, *, bounded: bool) -> str:
+    """Equal for groups that the same kernel computes: ops, attributes, types and wiring, but not values."""
+    number: dict[Node, str] = {}
+    for index, node in enumerate(group.inputs):
+        number[node] = f"i{index}:{'const ' if isinstance(node.op, ops.Constant) else ''}{node.type}"
+    lines = []
+    for index, node in enumerate(group.nodes):
+        number[node] = f"n{index}"
+        lines.append(f"{node.op!r}({', '.join(number[source] for source in node.inputs)}):{node.type}")
+    return "; ".join([*lines, "bounded"] if bounded else lines)
+
+
+def kernel_name(group: Group, *, bounded: bool) -> str:
+    """A C identifier: what the kernel computes, and a digest of its signature."""
+    shape = "x".join(str(extent) for extent in group.output.type.shape)
+    stems = [node.op.kind.lower() for node in group.nodes]
+    digest = hashlib.sha256(signature(group, bounded=bounded).encode()).hexdigest()[:8]
+    return "_".join([stems[0], *dict.fromkeys(stems[1:]), shape, digest])
+
+
+def arguments_of(group: Group, layout: Layout, *, bounded: bool) -> tuple[Argument, ...]:
+    """The kernel's buffers in order, the output last. Raises `UnsupportedError` for weights that are not constants."""
+    return _arguments(group, frame_of(group), layout, bounded)
+
+
+def lower(group: Group, layout: Layout, *, bounded: bool) -> Kernel:
+    """The group's kernel, unscheduled. `bounded`: not one byte behind the anchor's input may be read.
+
+    Raises `UnsupportedError` for weights that are not constants.
+    """
+    frame = frame_of(group)
+    arguments = _arguments(group, frame, layout, bounded)
+    tensors = {
+        argument.node: te.placeholder(argument.type.shape, argument.type.dtype.value, name=f"p{index}")
+        for index, argument in enumerate(arguments[:-1])
+    }
+    anchor = _anchor(group.anchor, frame, tensors, layout, bounded)
+
+    def element(*indices: Expr) -> Expr:
+        values: dict[Node, Expr] = {}
+
+        def value(node: Node) -> Expr:
+            if node not in values:
+                source = tensors[node]
+                values[node] = source(*broadcast(tuple(int(extent) for extent in source.shape), indices))
+            return values[node]
+
+        for node in group.nodes:
+            values[node] = anchor(*indices) if anchor and node is group.anchor else _elementwise(node, value)
+            if isinstance(node.op, ops.Conv | ops.Dense) and len(node.inputs) == 3:
+                values[node] = values[node] + value(node.inputs[2])
+        return values[group.output]
+
+    out = te.compute(arguments[-1].type.shape, element, name="out")
+    name = kernel_name(group, bounded=bounded)
+    func = te.create_prim_func([*tensors.values(), out]).with_attr("global_symbol", name)
+    return Kernel(name, func, arguments)
+
+
+def _elementwise(node: Node, value: Callable[[Node], Expr]) -> Expr:
+    inputs = [value(source) for source in node.inputs]
+    return unary(node.op, *inputs) if isinstance(node.op, ops.Unary) else binary(node.op, *inputs)
+
+
+def _arguments(group: Group, frame: Frame, layout: Layout, bounded: bool) -> tuple[Argument, ...]:
+    """The group's inputs and its output, as the kernel sees them."""
+    anchor, arguments = group.anchor, []
+    weights = anchor.inputs[1] if isinstance(anchor.op, ops.Conv | ops.Dense) else None
+    for node in group.inputs:
+        if node is weights:
+            if not isinstance(node.op, ops.Constant):
+                raise UnsupportedError(str(anchor.origin), "weights that are computed", expected="constant weights",
+                                       received=f"the output of {node.origin}")
+            stored = packing(contraction(anchor), node.type, layout)
+            arguments.append(Argument(node, TensorType(frame.weights(anchor, stored.shape(node.type.shape))), stored))
+            continue
+        type_ = TensorType(frame.view(node.type.shape), node.type.dtype)
+        overread = 0
+        if frame.pointwise and node is anchor.inputs[0] and not bounded:
+            rows, depth = type_.shape[-2:]
+            overread = (round_up(rows, layout.columns) - rows) * depth * type_.dtype.size
+        arguments.append(Argument(node, type_, None, overread))
+    output = group.output
+    return (*arguments, Argument(output, TensorType(frame.view(output.type.shape), output.type.dtype)))
+
+
+def _anchor(
+    node: Node, frame: Frame, tensors: Mapping[Node, te.Tensor], layout: Layout, bounded: bool
+) -> Anchor | None:
+    """The anchor's blocks; None where it is itself elementwise."""
+    inputs = [tensors[source] for source in node.inputs]
+    match node.op:
+        case ops.Conv() | ops.Dense() if frame.pointwise:
+            return dense(*inputs[:2], layout, bounded=bounded)
+        case ops.Conv() as op if op.is_depthwise(node.inputs[1].type):
+            return depthwise(op, *inputs[:2], layout)
+        case ops.Conv() | ops.Dense():
+            return conv(contraction(node), *inputs[:2], layout)
+        case ops.Pool() as op:
+            return pool(op, *inputs)
+        case ops.Reduce() as op:
+            return reduce(op, *inputs)
+        case ops.Softmax() as op:
+            return softmax(op, *inputs)
+        case ops.Concat() as op:
+            return concat(op, inputs)
+        case ops.Pad() as op:
+            return pad(op, *inputs)
+        case ops.Transpose() as op:
+            return transpose(op, *inputs)
+        case Elementwise():
+            return None
+    raise AssertionError(f"no lowering for {node.op.kind}")

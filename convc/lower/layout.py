@@ -1,0 +1,23 @@
+"""How a kernel's tensors are laid out: what the schedule's register tile asks of the lowering."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The register tile that a contraction is laid out for.
+
+    Filters are packed in blocks of `lanes`; the last two spatial output extents are computed up to multiples of
+    `rows` and `columns` (the surplus is never stored).
+    """
+
+    lanes: int
+    rows: int = 1
+    columns: int = 1
+
+
+def round_up(extent: int, multiple: int) -> int:
+    """The smallest multiple of `multiple` that is at least `extent`."""
+    return -(-extent // multiple) * multiple

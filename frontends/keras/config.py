@@ -1,0 +1,156 @@
+"""Typed access to the JSON of a Keras config. What is read is checked; keys that nobody asks for are ignored."""
+
+from __future__ import annotations
+
+import math
+import reprlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from convc.errors import ModelError
+from convc.ir import Array
+
+
+def show(value: object) -> str:
+    """`value` for a message: short, and safe for configs nested without end."""
+    return reprlib.repr(value)
+
+
+def class_of(value: object) -> str | None:
+    """The class name of a serialised object `{"class_name": …, "config": …}`, else None."""
+    name = value.get("class_name") if isinstance(value, Mapping) else None
+    return name if isinstance(name, str) else None
+
+
+def plain(value: object) -> object:
+    """Unwraps Keras's `__tuple__` and `__numpy__` objects, one level."""
+    if isinstance(value, Mapping):
+        if class_of(value) == "__tuple__":
+            return value.get("items")
+        if class_of(value) == "__numpy__" and isinstance(value.get("config"), Mapping):
+            return value["config"].get("value")
+    return value
+
+
+@dataclass(frozen=True, eq=False)
+class Fields:
+    """The config of one layer, activation or initializer.
+
+    Readers raise `ModelError` with an empty subject. A key without a default must be there. `legacy` is set for
+    configs written by Keras 2, whose names and meanings differ in places.
+    """
+
+    values: Mapping[str, object]
+    legacy: bool = False
+
+    def raw(self, key: str, default: object = None) -> object:
+        """The value as it stands, `__tuple__` and `__numpy__` unwrapped."""
+        return plain(self.values.get(key, default))
+
+    def flag(self, key: str, default: bool) -> bool:
+        """A boolean."""
+        value = self.raw(key, default)
+        if not isinstance(value, bool):
+            raise _unexpected(key, "true or false", value)
+        return value
+
+    def number(self, key: str, default: float | None = None) -> float:
+        """A finite number."""
+        value = self.raw(key, default)
+        if not is_number(value):
+            raise _unexpected(key, "a finite number", value)
+        return float(value)  # type: ignore[arg-type]
+
+    def numbers(self, key: str, default: float | None = None) -> Array:
+        """A finite number, or a list of them, as a float32 vector."""
+        value = self.raw(key, default)
+        items = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+        if not items or not all(is_number(item) for item in items):
+            raise _unexpected(key, "a finite number or a list of them", value)
+        return np.array(items, np.float32)
+
+    def integer(self, key: str, default: int | None = None, *, minimum: int | None = 1) -> int:
+        """An integer, at least `minimum` where there is one."""
+        value = self.raw(key, default)
+        if not is_integer(value, minimum):
+            raise _unexpected(key, _wanted(minimum), value)
+        return int(value)  # type: ignore[call-overload,no-any-return]
+
+    def integers(
+        self, key: str, count: int | None, default: int | None = None, *, minimum: int | None = 1
+    ) -> tuple[int, ...]:
+        """`count` integers (None: any number of them); one alone stands for all."""
+        value = self.raw(key, default)
+        if count is not None and is_integer(value, minimum):
+            return (int(value),) * count  # type: ignore[call-overload]
+        if (
+            not isinstance(value, Sequence)
+            or (count is not None and len(value) != count)
+            or not all(is_integer(item, minimum) for item in value)
+        ):
+            number = "a list" if count is None else f"{count}"
+            raise _unexpected(key, f"{number} of: {_wanted(minimum)}", value)
+        return tuple(int(item) for item in value)
+
+    def choice(self, key: str, default: str, options: Sequence[str]) -> str:
+        """One of `options`, in any case."""
+        value = self.raw(key, default)
+        if not isinstance(value, str) or value.lower() not in options:
+            raise _unexpected(key, " or ".join(map(repr, options)), value)
+        return value.lower()
+
+    def channels_first(self) -> bool:
+        """Whether `data_format` says that channels come before the spatial axes; last is the default."""
+        if self.raw("data_format") is None:
+            return False
+        return self.choice("data_format", "channels_last", ("channels_last", "channels_first")) == "channels_first"
+
+
+def is_number(value: object) -> bool:
+    """Whether a JSON value is a finite number that a float can hold."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def is_integer(value: object, minimum: int | None = None) -> bool:
+    """Whether a JSON value is an integer, at least `minimum` and below 2**63."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        return False
+    return (minimum is None or value >= minimum) and abs(value) < 1 << 63
+
+
+def extents(value: object) -> tuple[int | None, ...] | None:
+    """A shape as Keras writes it: positive integers, None where the size is open. None where it is not one."""
+    value = plain(value)
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        return None
+    if not all(item is None or is_integer(item, 1) for item in value):
+        return None
+    return tuple(value)
+
+
+def from_shape(shape: Sequence[int | None]) -> str:
+    """A shape without its batch as the command line takes it: "224x224x3", open sizes filled with 224."""
+    return "x".join(str(extent or 224) for extent in shape)
+
+
+def axis_in(axis: int, rank: int) -> int:
+    """`axis` counted from the front. Raises `ModelError` where it is outside a tensor of `rank` axes."""
+    if not -rank <= axis < rank:
+        raise ModelError("", "axis is outside the input", expected=f"{-rank} to {rank - 1}", received=str(axis))
+    return axis % rank
+
+
+def _wanted(minimum: int | None) -> str:
+    return "an integer" if minimum is None else f"an integer from {minimum} up"
+
+
+def _unexpected(key: str, expected: str, value: object) -> ModelError:
+    received = "nothing" if value is None else show(value)
+    return ModelError("", f"'{key}' is wrong", expected=expected, received=received)

@@ -1,0 +1,217 @@
+"""From a Keras model to `convc.ir.Graph`: shapes are bound, weights are read, each call of a layer becomes nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from convc.errors import ConvcError, ModelError, ShapeError, merge
+from convc.frontends.keras.calls import Ref, Refs
+from convc.frontends.keras.config import from_shape
+from convc.frontends.keras.reader import Document, read
+from convc.frontends.keras.registry import Layer, Weight
+from convc.frontends.keras.source import InputLayer, fits
+from convc.frontends.keras.structure import Model, Parser, Unit
+from convc.frontends.keras.weights import Absent, Drawn, Stored, Weights
+from convc.ir import Array, Graph, Node, Origin, Shape, TensorType, make
+from convc.ops import Constant, Input, constant
+
+MAX_CALLS = 100_000
+"""Calls of layers in one model; more come from models nested to multiply, and are taken for an attack."""
+
+
+def load(
+    source: str | Path | Mapping[str, object] | list[object],
+    *,
+    batch: int = 1,
+    weights: str | None = None,
+    input_shapes: Mapping[str, Shape] | None = None,
+) -> Graph:
+    """The graph of a Keras model of the kind Sequential or Functional. Keras itself is not needed.
+
+    `source` is the path of a .keras file or of a .json config, the text of `model.to_json()`, a config as a dict, or
+    a list of layer configs. `batch` replaces the batch size, whatever the config says of it. `weights` is None for
+    those in the file, or "random" or "random:SEED" to draw them by the initializers that the config names.
+    `input_shapes` binds sizes that the config leaves open, by the input's name and without the batch.
+
+    Inputs have the names of their layers. Outputs have the names of their layers, made unique, or the keys where the
+    model's outputs are a dict. Shapes and axis order are the model's own.
+
+    Raises `ModelError`, `UnsupportedError` or `ShapeError` with one problem for everything that is wrong.
+    """
+    if batch < 1:
+        raise ShapeError("batch", "not positive", expected="1 or more", received=str(batch))
+    document = read(source)
+    parser = Parser(legacy=document.legacy)
+    try:
+        model = parser.parse(document.config)
+    except ConvcError as error:
+        raise _all_of([*parser.problems, error]) from None
+    builder = _Builder(_weights(document, weights), parser.problems)
+    inputs = _inputs(model, batch, input_shapes or {}, builder.problems)
+    outputs = [node for node in builder.model(model, inputs) if node is not None]
+    if builder.problems:
+        raise _all_of(builder.problems)
+    named = tuple(node for node in inputs if node is not None)
+    assert len(named) == len(inputs), "an input without a shape is a problem"
+    assert len(outputs) == len(model.outputs.items), "an output that is missing is a problem"
+    return Graph(model.name, named, tuple(outputs), tuple(_output_names(model.outputs)))
+
+
+def _all_of(errors: Sequence[ConvcError]) -> ConvcError:
+    """All problems, each once: a layer that is called twice may fail twice."""
+    error = merge(errors)
+    return type(error).of(dict.fromkeys(error.problems))
+
+
+def _weights(document: Document, option: str | None) -> Weights:
+    if option is not None:
+        return Drawn.parse(option)
+    return Absent(document.subject) if document.weights is None else Stored(document.weights, document.subject)
+
+
+def _inputs(model: Model, batch: int, shapes: Mapping[str, Shape], problems: list[ConvcError]) -> list[Node | None]:
+    """A graph input for each of the model's; None where there is a problem with it."""
+    names = [ref.layer for ref in model.inputs.items]
+    for name in shapes:
+        if name not in names:
+            problems.append(ModelError(f"input {name!r}", "no such input", expected=", ".join(map(repr, names))))
+    nodes: list[Node | None] = []
+    for name in names:
+        node, body = None, model.units[name].body
+        if isinstance(body, InputLayer):
+            try:
+                shape = _bound(body, name, shapes.get(name))
+                node = make(Input(TensorType((batch, *shape))), origin=Origin(name, "InputLayer", word="input"))
+            except ConvcError as error:
+                problems.append(error.about(f"input '{name}'"))
+        nodes.append(node)
+    return nodes
+
+
+def _bound(layer: InputLayer, name: str, given: Shape | None) -> Shape:
+    """The input's shape without the batch, from what the config declares and what the caller gives."""
+    declared = layer.shape
+    if given is not None:
+        if declared is not None and not fits(given, declared):
+            raise ShapeError("", "the given shape does not fit", expected=str(declared), received=str(tuple(given)))
+        return tuple(given)
+    if declared is None:
+        raise ModelError("", "the config does not say its shape", remedy=f"pass --input {name}=224x224x3, for example")
+    shape = tuple(extent for extent in declared if extent is not None)
+    if len(shape) != len(declared):
+        remedy = f"pass --input {name}={from_shape(declared)}, for example"
+        raise ModelError("", "the config leaves sizes open", received=str(declared), remedy=remedy)
+    return shape
+
+
+def _output_names(outputs: Refs) -> Iterator[str]:
+    """Keys or layer names; the second "dense" is "dense_1"."""
+    names = outputs.keys or tuple(ref.layer for ref in outputs.items)
+    taken, repeats = set(names), dict.fromkeys(names, 0)
+    used: set[str] = set()
+    for name in names:
+        unique = name
+        while unique in used:
+            repeats[name] += 1
+            candidate = f"{name}_{repeats[name]}"
+            unique = name if candidate in taken else candidate
+        used.add(unique)
+        yield unique
+
+
+class _Builder:
+    """Makes nodes, and goes on after a problem, so that all of them are found. A node that is missing is None."""
+
+    def __init__(self, weights: Weights, problems: list[ConvcError]) -> None:
+        self.problems = problems
+        self._weights = weights
+        self._constants: dict[str, dict[str, Node]] = {}
+        self._calls = 0
+
+    def model(self, model: Model, inputs: Sequence[Node | None]) -> list[Node | None]:
+        """The outputs of one call of a model. What cannot be made because of what it reads is None without a word."""
+        fed = {ref.layer: node for ref, node in zip(model.inputs.items, inputs, strict=True)}
+        values: dict[tuple[str, int], list[Node | None]] = {}
+        for name, call in model.order:
+            unit = model.units[name]
+            if name in fed:
+                sources = [fed[name]]
+            elif call < len(unit.calls):
+                sources = [self._tensor(values, ref, unit) for ref in unit.calls[call].items]
+            else:
+                sources = [None]
+            self._calls += 1
+            if self._calls > MAX_CALLS:
+                raise ModelError(str(unit.origin), "the model has too many layers", expected=f"at most {MAX_CALLS}")
+            values[name, call] = self._call(unit, call, sources)
+        return [self._tensor(values, ref, None) for ref in model.outputs.items]
+
+    def _call(self, unit: Unit, call: int, sources: Sequence[Node | None]) -> list[Node | None]:
+        inputs = [node for node in sources if node is not None]
+        if unit.body is None or len(inputs) < len(sources):
+            return [None]
+        try:
+            if isinstance(unit.body, Model):
+                return self.model(unit.body, _arranged(unit.body.inputs, unit.calls[call].keys, inputs))
+            return [self._layer(unit, unit.body, inputs)]
+        except ConvcError as error:
+            self.problems.append(error.about(str(unit.origin)))
+            return [None]
+
+    def _tensor(self, values: Mapping[tuple[str, int], list[Node | None]], ref: Ref, unit: Unit | None) -> Node | None:
+        outputs = values[ref.layer, ref.call]
+        if ref.tensor < len(outputs):
+            return outputs[ref.tensor]
+        if outputs != [None]:
+            subject = str(unit.origin) if unit is not None else "the model's outputs"
+            message = f"it reads output {ref.tensor} of {ref.layer[:100]!r}"
+            self.problems.append(ModelError(subject, message, expected=f"at most {len(outputs) - 1}"))
+        return None
+
+    def _layer(self, unit: Unit, layer: Layer, inputs: Sequence[Node]) -> Node:
+        least, most = layer.arity
+        if len(inputs) < least or (most is not None and len(inputs) > most):
+            wanted = str(least) if most == least else f"{least} or more"
+            raise ModelError("", "wrong number of inputs", expected=wanted, received=str(len(inputs)))
+        wanted_weights = layer.weights(*(node.type for node in inputs))
+        return layer.build(inputs, self._constants_of(unit, wanted_weights), unit.origin)
+
+    def _constants_of(self, unit: Unit, wanted: Sequence[Weight]) -> Mapping[str, Node]:
+        """One constant for each variable, the same ones for all calls of a layer."""
+        shapes = {weight.name: weight.layout or weight.shape for weight in wanted}
+        if unit.path in self._constants:
+            nodes = self._constants[unit.path]
+            known = {name: node.type.shape for name, node in nodes.items()}
+            if known != shapes:
+                message = "it is called with inputs that need other weights"
+                raise ShapeError("", message, expected=str(known), received=str(shapes))
+            return nodes
+        values: list[Array] = []
+        if wanted:
+            try:
+                values = self._weights.read(unit.path, wanted)
+            except ConvcError as error:
+                self.problems.append(error.about(str(unit.origin)))
+        if values:
+            pairs = zip(shapes.items(), values, strict=True)
+            nodes = {name: constant(value.reshape(shape), unit.origin) for (name, shape), value in pairs}
+        else:  # of the right type and without memory, so that the layers that follow are checked too
+            zero = np.float32(0)
+            stand_ins = {name: Constant(np.broadcast_to(zero, shape)) for name, shape in shapes.items()}
+            nodes = {name: make(op, origin=unit.origin) for name, op in stand_ins.items()}
+        self._constants[unit.path] = nodes
+        return nodes
+
+
+def _arranged(declared: Refs, keys: Sequence[str] | None, inputs: Sequence[Node]) -> Sequence[Node]:
+    """The arguments of a nested model in the order of its inputs; a dict is matched by keys, or by input names."""
+    names = declared.keys or tuple(ref.layer for ref in declared.items)
+    if len(inputs) != len(names):
+        raise ModelError("", "wrong number of inputs", expected=str(len(names)), received=str(len(inputs)))
+    if keys is None or set(keys) != set(names):
+        return inputs
+    given = dict(zip(keys, inputs, strict=True))
+    return [given[name] for name in names]

@@ -1,0 +1,19 @@
+"""CPU schedules, in the order in which they are tried."""
+
+from convc.schedules.cpu.conv import ConvRule
+from convc.schedules.cpu.elementwise import ElementwiseRule
+from convc.schedules.cpu.fallback import FallbackRule
+from convc.schedules.cpu.reduce import ReduceRule
+from convc.schedules.cpu.softmax import SoftmaxRule
+from convc.schedules.cpu.window import WindowRule
+from convc.schedules.rule import Rule
+
+RULES: tuple[Rule, ...] = (
+    ConvRule(),
+    WindowRule("depthwise"),
+    WindowRule("pool"),
+    ReduceRule(),
+    SoftmaxRule(),
+    ElementwiseRule(),
+    FallbackRule(),
+)

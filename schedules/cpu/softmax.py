@@ -1,0 +1,32 @@
+"""Softmax: rows in parallel, maximum, exponentials and their sum one after the other while the row is in the cache."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import ClassVar
+
+from convc.schedules.cpu.loops import simple
+from convc.schedules.rule import KernelView, Knobs, Rule
+from convc.target import Target
+
+
+class SoftmaxRule(Rule):
+    """Blocks `maximum`, `power`, `total` and `out`."""
+
+    name: ClassVar[str] = "softmax"
+
+    def applies(self, kernel: KernelView) -> bool:
+        return kernel.has("total")
+
+    def choose(self, kernel: KernelView, target: Target) -> Knobs:
+        return Knobs()
+
+    def schedule(self, kernel: KernelView, knobs: Knobs, target: Target) -> None:
+        for name in ("power", "out"):
+            simple(kernel, kernel.block(name), target)
+        for name in ("maximum", "total"):
+            spatial, _ = kernel.domain(name)
+            loops = kernel.loops(name)
+            task = kernel.sch.fuse(*loops[: len(spatial)])
+            if kernel.extent(task) > 1 and prod(kernel.extents(name)) >= 1 << 15:
+                kernel.sch.parallel(task)

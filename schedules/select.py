@@ -1,0 +1,32 @@
+"""Chooses a rule and its knobs for a kernel, and applies them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from convc.schedules.cpu import RULES
+from convc.schedules.rule import KernelView, Knobs, Rule
+from convc.target import Target
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A rule and the knobs to apply it with."""
+
+    rule: Rule
+    knobs: Knobs
+
+
+def choose(func: Any, target: Target) -> Choice:
+    """The first rule that applies to the PrimFunc, with the knobs it picks for `target`."""
+    view = KernelView(func)
+    rule = next(rule for rule in RULES if rule.applies(view))
+    return Choice(rule, rule.choose(view, target))
+
+
+def schedule(func: Any, target: Target, choice: Choice) -> Any:
+    """The scheduled PrimFunc. `func` is lowered for the layout that the knobs ask for."""
+    view = KernelView(func)
+    choice.rule.schedule(view, choice.knobs, target)
+    return view.sch.mod["main"]

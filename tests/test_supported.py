@@ -1,0 +1,16 @@
+"""The page of supported layers says what the code supports."""
+
+from __future__ import annotations
+
+from convc.frontends.keras import supported_layers
+from tests.tools.supported import PAGE, page
+
+
+def test_the_page_is_current() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(), "run: python -m tests.tools.supported"
+
+
+def test_every_layer_is_a_row_of_one_line() -> None:
+    rows = [line for line in page().splitlines() if line.startswith("| ")][1:]
+    assert len(rows) == len(supported_layers()) > 0
+    assert all(row.replace(r"\|", "").count("|") == 3 for row in rows)
