@@ -38,9 +38,7 @@ class _Call:
     arguments: tuple[lower.Argument, ...]
 
 
-def emit(
-    grouped: GroupedGraph, *, target: Target, output: Path, header: Path | None, progress: Progress
-) -> EmitReport:
+def emit(grouped: GroupedGraph, *, target: Target, output: Path, header: Path | None, progress: Progress) -> EmitReport:
     """Writes the library, and its header unless None. Raises `TargetError`, `UnsupportedError`, `ArtifactError`."""
     groups = [group for group in grouped.groups if not isinstance(group.anchor.op, ops.Reshape)]
     total = len(groups) + 2

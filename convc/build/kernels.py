@@ -59,5 +59,3 @@ def tvm_target(target: Target) -> Any:
     if target.lanes == 16:
         values["mattr"] = ["-prefer-256-bit"]
     return tvm.target.Target(values)
-
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from tvm import te
 from convc import ops
 from convc.ir import Array, Shape, TensorType
 from convc.lower.anchor import Anchor, Packing, padded
+from convc.lower.contraction import contract
 from convc.lower.layout import Layout, round_up
 from convc.lower.math import Expr, f32
 from convc.ops.window import output_extents
@@ -56,7 +58,7 @@ def packing(op: ops.Conv, kernel: TensorType, layout: Layout) -> Packing:
 
 
 def conv(op: ops.Conv, x: te.Tensor, kernel: te.Tensor, layout: Layout) -> Anchor:
-    """Blocks `pad` (where needed) and `conv`, whose domain is N, *spatial, block, lane; the last two spatial
+    """Block `pad` where needed, and those of `contract` over the domain N, *spatial, block, lane; the last two spatial
     extents are rounded up to the layout's tile."""
     window = tuple(int(extent) for extent in kernel.shape[1:-2])
     out = output_extents(_extents(x), window, op.strides, op.dilation, op.padding)
@@ -65,17 +67,14 @@ def conv(op: ops.Conv, x: te.Tensor, kernel: te.Tensor, layout: Layout) -> Ancho
     blocks, depth, lanes = int(kernel.shape[0]), int(kernel.shape[-2]), int(kernel.shape[-1])
     blocks_per_group = blocks // op.groups
     source = padded(x, op.padding, rounded, window, op.strides, op.dilation, f32(0.0))
-    taps = [te.reduce_axis((0, extent), f"k{axis}") for axis, extent in enumerate(window)]
-    channel = te.reduce_axis((0, depth), "c")
 
-    def element(n: Expr, *indices: Expr) -> Expr:
-        *position, block, lane = indices
+    def product(indices: Sequence[Expr], taps: Sequence[Expr], channel: Expr) -> Expr:
+        n, *position, block, lane = indices
         where = [p * s + k * d for p, s, k, d in zip(position, op.strides, taps, op.dilation, strict=True)]
         first = block // blocks_per_group * depth if op.groups > 1 else 0
-        product = source(n, *where, first + channel) * kernel(block, *taps, channel, lane)
-        return te.sum(product, axis=[*taps, channel])
+        return source(n, *where, first + channel) * kernel(block, *taps, channel, lane)
 
-    result = te.compute((x.shape[0], *rounded, blocks, lanes), element, name="conv")
+    result = contract((int(x.shape[0]), *rounded, blocks, lanes), window, depth, product)
 
     def read(*indices: Expr) -> Expr:
         *position, o = indices

@@ -120,8 +120,12 @@ def _arguments(group: Group, frame: Frame, layout: Layout, bounded: bool) -> tup
     for node in group.inputs:
         if node is weights:
             if not isinstance(node.op, ops.Constant):
-                raise UnsupportedError(str(anchor.origin), "weights that are computed", expected="constant weights",
-                                       received=f"the output of {node.origin}")
+                raise UnsupportedError(
+                    str(anchor.origin),
+                    "weights that are computed",
+                    expected="constant weights",
+                    received=f"the output of {node.origin}",
+                )
             stored = packing(contraction(anchor), node.type, layout)
             arguments.append(Argument(node, TensorType(frame.weights(anchor, stored.shape(node.type.shape))), stored))
             continue

@@ -22,7 +22,9 @@ def reduce(op: ops.Reduce, x: te.Tensor) -> Anchor:
         where = dict(zip(kept, indices, strict=True)) | taps
         return reducer(x(*(where[axis] for axis in range(len(extents)))), axis=list(taps.values()))
 
-    result = te.compute(tuple(extents[axis] for axis in kept) or (1,), element if kept else lambda _: element(), name="reduce")
+    result = te.compute(
+        tuple(extents[axis] for axis in kept) or (1,), element if kept else lambda _: element(), name="reduce"
+    )
     scale = f32(1 / math.prod(extents[axis] for axis in op.axes))
 
     def read(*indices: Expr) -> Expr:

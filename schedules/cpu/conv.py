@@ -6,12 +6,18 @@ from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
-from convc.schedules.cpu.loops import parallel, simple, vectorize
+from convc.schedules.cpu.loops import parallel, simple, store_tile, vectorize
 from convc.schedules.rule import KernelView, Knobs, Rule
 from convc.target import Target
 
 L2_SHARE = 0.5
 """Share of the L2 cache that weights may fill and still be there for the next tile."""
+
+BROADCAST_CYCLES = 0.25
+"""What a broadcast of one input element adds to a step although there are load ports to spare: measured."""
+
+WEIGHT_CYCLES = 0.9
+"""What a vector of weights from the L2 cache adds to a step: measured."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,8 @@ class ConvRule(Rule):
 
     def choose(self, kernel: KernelView, target: Target) -> ConvKnobs:
         (_, *spatial, blocks, lanes), taps = kernel.domain("conv")
+        if kernel.has("partial"):
+            taps = (*taps, *kernel.domain("partial")[1])
         rows = spatial[-2] if len(spatial) > 1 else 1
         best = min(
             _tiles(rows, spatial[-1], blocks, target.vector_registers),
@@ -49,7 +57,8 @@ class ConvRule(Rule):
 
     def schedule(self, kernel: KernelView, knobs: ConvKnobs, target: Target) -> None:
         sch, block, out = kernel.sch, kernel.block("conv"), kernel.block("out")
-        work = prod(kernel.extents("conv")) // target.lanes
+        long = kernel.has("partial")
+        work = prod(kernel.extents("partial" if long else "conv")) // target.lanes
         spatial, taps = kernel.domain("conv")
         loops = kernel.loops("conv")
         n, *space, filters, lane = loops[: len(spatial)]
@@ -74,8 +83,13 @@ class ConvRule(Rule):
         sch.reorder(*order, *reduction, *tile)
         task = parallel(kernel, order[:fused_count], work)
         innermost = order[-1] if fused_count < len(order) else task
-        sch.set_scope(block, 0, "local")
+        sch.set_scope(block, 0, "global" if long else "local")
         sch.reverse_compute_at(out, innermost)
+        around = 1 + len(order) - fused_count
+        if long:
+            sch.set_scope(kernel.block("partial"), 0, "local")
+            sch.compute_at(kernel.block("partial"), reduction[-1], preserve_unit_loops=True)
+            _partial_sums(kernel, around + len(reduction), len(spatial))
         if padded:
             pad = kernel.block("pad")
             if knobs.filters_outside:
@@ -83,21 +97,26 @@ class ConvRule(Rule):
             else:
                 sch.compute_at(pad, task)
                 vectorize(kernel, sch.get_loops(pad)[-1], target.lanes)
-        _epilogue(kernel, len(tile), int(spatial[-1]))
+        store_tile(kernel, around, spatial[-1])
         for loop in tile[:-1]:
             sch.unroll(loop)
         sch.vectorize(lane)
         sch.decompose_reduction(block, reduction[0])
 
 
-def _epilogue(kernel: KernelView, tile: int, lanes: int) -> None:
-    """The block `out`: its innermost loops cover the tile, filters of all vectors in one loop."""
-    loops = kernel.loops("out")[-(tile - 1) :]
-    for loop in loops[:-1]:
-        kernel.sch.unroll(loop)
-    vectors, lane = kernel.sch.split(loops[-1], [None, lanes])
-    kernel.sch.unroll(vectors)
-    kernel.sch.vectorize(lane)
+def _partial_sums(kernel: KernelView, outer: int, rank: int) -> None:
+    """The block `partial` inside its `outer` loops: the sum around the tile, which is unrolled; lanes are axis
+    `rank` - 1 of its domain."""
+    sch = kernel.sch
+    loops = kernel.loops("partial")[outer:]
+    summed = len(kernel.domain("partial")[1])
+    tile, reduction = loops[:-summed], loops[-summed:]
+    lane = tile.pop(rank - 1)
+    sch.reorder(*reduction, *tile, lane)
+    for loop in tile:
+        sch.unroll(loop)
+    sch.vectorize(lane)
+    sch.decompose_reduction(kernel.block("partial"), reduction[0])
 
 
 def _tiles(rows: int, columns: int, blocks: int, registers: int) -> list[tuple[int, int, int]]:
@@ -113,14 +132,12 @@ def _tiles(rows: int, columns: int, blocks: int, registers: int) -> list[tuple[i
     ]
 
 
-def _cycles(
-    tile: tuple[int, int, int], spatial: list[int], blocks: int, depth: int, padded: bool, flat: bool
-) -> float:
-    """Cycles of one core for the whole layer, from two FMAs and two loads per cycle, 4 cycles of FMA latency,
-    and 32 bytes per cycle of weights from the L2 cache."""
+def _cycles(tile: tuple[int, int, int], spatial: list[int], blocks: int, depth: int, padded: bool, flat: bool) -> float:
+    """Cycles of one core for the whole layer: two FMAs per cycle of 4 cycles' latency, what loads add to that, and
+    the tile's store."""
     rows, columns, vectors = tile
-    fma, loads = rows * columns * vectors, rows * columns + vectors
-    per_step = max(fma / 2, loads / 2, 4.0, 2.0 * vectors)
+    fma = rows * columns * vectors
+    per_step = max(fma / 2, 4.0) + BROADCAST_CYCLES * rows * columns + WEIGHT_CYCLES * vectors
     height = spatial[-2] if len(spatial) > 1 else 1
     rounded = -(-height // rows) * -(-spatial[-1] // columns)
     copies = 1.1 if not padded and not flat and (height % rows or spatial[-1] % columns) else 1.0
@@ -132,7 +149,7 @@ def _chunk(kernel: KernelView, tiles: int, rows: int, target: Target) -> int:
     if not kernel.has("pad"):
         return 1
     width = prod(kernel.domain("pad")[0][-2:]) * 4
-    fitting = [c for c in range(1, tiles + 1) if c == 1 or (tiles / c >= 8 and c * rows * width <= L2_SHARE * target.l2)]
+    fitting = [
+        c for c in range(1, tiles + 1) if c == 1 or (tiles / c >= 8 and c * rows * width <= L2_SHARE * target.l2)
+    ]
     return max(fitting, key=lambda c: (-(-(-tiles // c) * c - tiles) if c > 1 else 0, c))
-
-

@@ -41,3 +41,14 @@ def simple(view: KernelView, block: Block, target: Target) -> None:
         outer = [chunks]
     parallel(view, outer, work)
     vectorize(view, last, target.lanes)
+
+
+def store_tile(view: KernelView, outer: int, lanes: int) -> None:
+    """Unrolls what of the block `out` lies inside its `outer` outermost loops, the register tile, in vectors."""
+    *unrolled, last = view.loops("out")[outer:]
+    if view.extent(last) > lanes:
+        vectors, last = view.sch.split(last, [None, lanes])
+        unrolled.append(vectors)
+    for loop in unrolled:
+        view.sch.unroll(loop)
+    view.sch.vectorize(last)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
-from convc.schedules.cpu.loops import parallel, vectorize
+from convc.schedules.cpu.loops import parallel, store_tile, vectorize
 from convc.schedules.rule import KernelView, Knobs, Rule
 from convc.target import Target
 
@@ -72,9 +72,7 @@ class WindowRule(Rule):
         if kernel.has("pad"):
             sch.compute_at(kernel.block("pad"), task)
             vectorize(kernel, kernel.loops("pad")[-1], target.lanes)
-        tile_loops = kernel.loops("out")[-2:]
-        sch.unroll(tile_loops[0])
-        sch.vectorize(tile_loops[1])
+        store_tile(kernel, 1 + len(rest), target.lanes)
         for loop in reduction if prod(taps) <= UNROLLED_TAPS else reduction[1:]:
             sch.unroll(loop)
         sch.unroll(columns)
