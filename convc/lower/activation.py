@@ -11,7 +11,7 @@ from convc.ir import Op
 from convc.lower.math import Expr, clamp, erf, exp, expm1, f32, log1p_of_exp, sigmoid, tanh
 
 
-def unary(op: Op, x: Expr) -> Expr:  # noqa: C901, PLR0911
+def unary(op: Op, x: Expr) -> Expr:
     """`op` applied to one element."""
     match op:
         case ops.Relu():

@@ -16,10 +16,10 @@ from convc.ir.group import Group
 from convc.lower.activation import unary
 from convc.lower.anchor import Anchor, Packing
 from convc.lower.arithmetic import binary, broadcast
-from convc.lower.frame import Frame, contraction, frame_of
 from convc.lower.concat import concat
 from convc.lower.conv import conv, depthwise, packing
 from convc.lower.dense import dense
+from convc.lower.frame import Frame, contraction, frame_of
 from convc.lower.layout import Layout, round_up
 from convc.lower.math import Expr
 from convc.lower.pad import pad
@@ -144,25 +144,26 @@ def _anchor(
 ) -> Anchor | None:
     """The anchor's blocks; None where it is itself elementwise."""
     inputs = [tensors[source] for source in node.inputs]
+    x = inputs[0]
     match node.op:
         case ops.Conv() | ops.Dense() if frame.pointwise:
-            return dense(*inputs[:2], layout, bounded=bounded)
+            return dense(x, inputs[1], layout, bounded=bounded)
         case ops.Conv() as op if op.is_depthwise(node.inputs[1].type):
-            return depthwise(op, *inputs[:2], layout)
+            return depthwise(op, x, inputs[1], layout)
         case ops.Conv() | ops.Dense():
-            return conv(contraction(node), *inputs[:2], layout)
+            return conv(contraction(node), x, inputs[1], layout)
         case ops.Pool() as op:
-            return pool(op, *inputs)
+            return pool(op, x)
         case ops.Reduce() as op:
-            return reduce(op, *inputs)
+            return reduce(op, x)
         case ops.Softmax() as op:
-            return softmax(op, *inputs)
+            return softmax(op, x)
         case ops.Concat() as op:
             return concat(op, inputs)
         case ops.Pad() as op:
-            return pad(op, *inputs)
+            return pad(op, x)
         case ops.Transpose() as op:
-            return transpose(op, *inputs)
+            return transpose(op, x)
         case Elementwise():
             return None
     raise AssertionError(f"no lowering for {node.op.kind}")

@@ -1,4 +1,4 @@
-"""Elementary functions as expressions that vectorise: no call into libm, relative error of a few units in the last place."""
+"""Elementary functions as expressions that vectorise: no libm, errors of a few units in the last place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Convolution and dense layers: a register tile of positions by filters, kept in vector registers over the reduction."""
+"""Convolution and dense layers: a tile of positions by filters, kept in vector registers over the sum."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class ConvRule(Rule):
         sch, block, out = kernel.sch, kernel.block("conv"), kernel.block("out")
         long = kernel.has("partial")
         work = prod(kernel.extents("partial" if long else "conv")) // target.lanes
-        spatial, taps = kernel.domain("conv")
+        spatial, _ = kernel.domain("conv")
         loops = kernel.loops("conv")
         n, *space, filters, lane = loops[: len(spatial)]
         *outer, column = space

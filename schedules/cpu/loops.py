@@ -45,7 +45,10 @@ def simple(view: KernelView, block: Block, target: Target) -> None:
 
 def store_tile(view: KernelView, outer: int, lanes: int) -> None:
     """Unrolls what of the block `out` lies inside its `outer` outermost loops, the register tile, in vectors."""
-    *unrolled, last = view.loops("out")[outer:]
+    loops = view.loops("out")[outer:]
+    if not loops:
+        return
+    *unrolled, last = loops
     if view.extent(last) > lanes:
         vectors, last = view.sch.split(last, [None, lanes])
         unrolled.append(vectors)

@@ -65,7 +65,7 @@ class WindowRule(Rule):
             task = parallel(kernel, order[: 1 + len(outer)], work)
         else:
             task = parallel(kernel, [n, column, channel], work)
-        rest = [loop for loop in (*inside, column, channel)] if outer or kernel.has("pad") else []
+        rest = [*inside, column, channel] if outer or kernel.has("pad") else []
         innermost = rest[-1] if rest else task
         sch.set_scope(block, 0, "local")
         sch.reverse_compute_at(out, innermost)
