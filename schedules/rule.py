@@ -36,8 +36,8 @@ class Rule(ABC):
         """Knobs from the kernel's extents and the machine's registers and caches, without measuring."""
 
     @abstractmethod
-    def schedule(self, kernel: KernelView, knobs: Any, target: Target) -> None:
-        """Transforms `kernel.sch` in place."""
+    def schedule(self, kernel: KernelView, knobs: Any, target: Target) -> Any:
+        """Transforms `kernel.sch`; returns the scheduled PrimFunc."""
 
 
 class KernelView:
@@ -51,6 +51,11 @@ class KernelView:
     def has(self, name: str) -> bool:
         """Whether there is a block of that name."""
         return name in self.blocks
+
+    @property
+    def func(self) -> Any:
+        """The PrimFunc as it is now."""
+        return self.sch.mod["main"]
 
     def block(self, name: str) -> Block:
         """The block of that name."""

@@ -27,6 +27,4 @@ def choose(func: Any, target: Target) -> Choice:
 
 def schedule(func: Any, target: Target, choice: Choice) -> Any:
     """The scheduled PrimFunc. `func` is lowered for the layout that the knobs ask for."""
-    view = KernelView(func)
-    choice.rule.schedule(view, choice.knobs, target)
-    return view.sch.mod["main"]
+    return choice.rule.schedule(KernelView(func), choice.knobs, target)

@@ -9,6 +9,7 @@ from typing import Any
 import tvm
 
 from convc import lower, schedules
+from convc.build import registers
 from convc.ir.group import Group
 from convc.target import Target
 
@@ -48,7 +49,7 @@ class Kernels:
     def write(self, path: Path) -> None:
         """Compiles all kernels to an object file."""
         functions = {built.name: built.func for built in self.table.values()}
-        module = tvm.tirx.build(tvm.IRModule(functions), tvm_target(self.target))
+        module = tvm.tirx.build(tvm.IRModule(functions), tvm_target(self.target), registers.PIPELINE)
         module.write_to_file(str(path), "o")
 
 

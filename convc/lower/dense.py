@@ -15,8 +15,9 @@ from convc.lower.math import Expr, f32
 def dense(x: te.Tensor, kernel: te.Tensor, layout: Layout, *, bounded: bool) -> Anchor:
     """The blocks of `contract` over the domain n, row, block, lane; x is n, rows, I.
 
-    Rows are rounded up to the layout's tile. The rows behind the input's last are read all the same and their results dropped: the memory plan owes those
-    bytes. Where it cannot (`bounded`: the caller's own memory), a block `pad` copies the rows first.
+    Rows are rounded up to the layout's tile. The rows behind the input's last are read all the same and their results
+    dropped: the memory plan owes those bytes. Where it cannot (`bounded`: the caller's own memory), a block `pad`
+    copies the rows first.
     """
     blocks, depth, lanes = (int(extent) for extent in kernel.shape)
     rows = round_up(int(x.shape[1]), layout.columns)

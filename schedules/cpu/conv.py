@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from convc.schedules.cpu.loops import parallel, simple, store_tile, vectorize
-from convc.schedules.rule import KernelView, Knobs, Rule
+from convc.schedules.cpu.tile import ConvKnobs, schedule_tile
+from convc.schedules.rule import KernelView, Rule
 from convc.target import Target
 
 L2_SHARE = 0.5
@@ -18,19 +17,6 @@ BROADCAST_CYCLES = 0.25
 
 WEIGHT_CYCLES = 0.9
 """What a vector of weights from the L2 cache adds to a step: measured."""
-
-
-@dataclass(frozen=True)
-class ConvKnobs(Knobs):
-    """The register tile is rows x columns x vectors accumulators.
-
-    `filters_outside`: filters are the outer loop, so that weights are read once and the input again for each strip
-    of filters; else positions are, `chunk` tiles of rows at a time to a thread.
-    """
-
-    vectors: int = 1
-    filters_outside: bool = False
-    chunk: int = 1
 
 
 class ConvRule(Rule):
@@ -55,68 +41,8 @@ class ConvRule(Rule):
         chunk = 1 if outside else _chunk(kernel, -(-rows // best[0]), best[0], target)
         return ConvKnobs(best[0], best[1], best[2], outside, chunk)
 
-    def schedule(self, kernel: KernelView, knobs: ConvKnobs, target: Target) -> None:
-        sch, block, out = kernel.sch, kernel.block("conv"), kernel.block("out")
-        long = kernel.has("partial")
-        work = prod(kernel.extents("partial" if long else "conv")) // target.lanes
-        spatial, _ = kernel.domain("conv")
-        loops = kernel.loops("conv")
-        n, *space, filters, lane = loops[: len(spatial)]
-        *outer, column = space
-        reduction = loops[len(spatial) :]
-        column, columns = sch.split(column, [None, knobs.columns])
-        filters, vectors = sch.split(filters, [None, knobs.vectors])
-        tile = [columns, vectors, lane]
-        if outer:
-            chunk, row, rows = sch.split(outer[-1], [None, knobs.chunk, knobs.rows])
-            outer, tile = [*outer[:-1], chunk], [rows, *tile]
-            inside = [row]
-        else:
-            inside = []
-        padded = kernel.has("pad")
-        if knobs.filters_outside:
-            order = [n, filters, *outer, *inside, column]
-            fused_count = len(order)
-        else:
-            order = [n, *outer, *inside, column, filters]
-            fused_count = 1 + len(outer) if padded else len(order)
-        sch.reorder(*order, *reduction, *tile)
-        task = parallel(kernel, order[:fused_count], work)
-        innermost = order[-1] if fused_count < len(order) else task
-        sch.set_scope(block, 0, "global" if long else "local")
-        sch.reverse_compute_at(out, innermost)
-        around = 1 + len(order) - fused_count
-        if long:
-            sch.set_scope(kernel.block("partial"), 0, "local")
-            sch.compute_at(kernel.block("partial"), reduction[-1], preserve_unit_loops=True)
-            _partial_sums(kernel, around + len(reduction), len(spatial))
-        if padded:
-            pad = kernel.block("pad")
-            if knobs.filters_outside:
-                simple(kernel, pad, target)
-            else:
-                sch.compute_at(pad, task)
-                vectorize(kernel, sch.get_loops(pad)[-1], target.lanes)
-        store_tile(kernel, around, spatial[-1])
-        for loop in tile[:-1]:
-            sch.unroll(loop)
-        sch.vectorize(lane)
-        sch.decompose_reduction(block, reduction[0])
-
-
-def _partial_sums(kernel: KernelView, outer: int, rank: int) -> None:
-    """The block `partial` inside its `outer` loops: the sum around the tile, which is unrolled; lanes are axis
-    `rank` - 1 of its domain."""
-    sch = kernel.sch
-    loops = kernel.loops("partial")[outer:]
-    summed = len(kernel.domain("partial")[1])
-    tile, reduction = loops[:-summed], loops[-summed:]
-    lane = tile.pop(rank - 1)
-    sch.reorder(*reduction, *tile, lane)
-    for loop in tile:
-        sch.unroll(loop)
-    sch.vectorize(lane)
-    sch.decompose_reduction(kernel.block("partial"), reduction[0])
+    def schedule(self, kernel: KernelView, knobs: ConvKnobs, target: Target) -> Any:
+        return schedule_tile(kernel, knobs, target)
 
 
 def _tiles(rows: int, columns: int, blocks: int, registers: int) -> list[tuple[int, int, int]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from convc.schedules.cpu.loops import parallel
 from convc.schedules.rule import KernelView, Knobs, Rule
@@ -21,9 +21,10 @@ class FallbackRule(Rule):
     def choose(self, kernel: KernelView, target: Target) -> Knobs:
         return Knobs()
 
-    def schedule(self, kernel: KernelView, knobs: Knobs, target: Target) -> None:
+    def schedule(self, kernel: KernelView, knobs: Knobs, target: Target) -> Any:
         for name in kernel.blocks:
             spatial, _ = kernel.domain(name)
             work = prod(kernel.extents(name))
             if spatial:
                 parallel(kernel, kernel.loops(name)[: max(1, len(spatial) - 1)], work)
+        return kernel.func

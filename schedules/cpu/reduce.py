@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from convc.schedules.cpu.loops import parallel, simple
 from convc.schedules.rule import KernelView, Knobs, Rule
@@ -24,7 +24,7 @@ class ReduceRule(Rule):
     def choose(self, kernel: KernelView, target: Target) -> Knobs:
         return Knobs()
 
-    def schedule(self, kernel: KernelView, knobs: Knobs, target: Target) -> None:
+    def schedule(self, kernel: KernelView, knobs: Knobs, target: Target) -> Any:
         sch, block = kernel.sch, kernel.block("reduce")
         spatial, _ = kernel.domain("reduce")
         work = prod(kernel.extents("reduce"))
@@ -38,3 +38,4 @@ class ReduceRule(Rule):
         sch.vectorize(lane)
         sch.decompose_reduction(block, reduction[0])
         simple(kernel, kernel.block("out"), target)
+        return kernel.func

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from convc.schedules.cpu.loops import simple
 from convc.schedules.rule import KernelView, Knobs, Rule
@@ -21,7 +21,7 @@ class SoftmaxRule(Rule):
     def choose(self, kernel: KernelView, target: Target) -> Knobs:
         return Knobs()
 
-    def schedule(self, kernel: KernelView, knobs: Knobs, target: Target) -> None:
+    def schedule(self, kernel: KernelView, knobs: Knobs, target: Target) -> Any:
         for name in ("power", "out"):
             simple(kernel, kernel.block(name), target)
         for name in ("maximum", "total"):
@@ -30,3 +30,4 @@ class SoftmaxRule(Rule):
             task = kernel.sch.fuse(*loops[: len(spatial)])
             if kernel.extent(task) > 1 and prod(kernel.extents(name)) >= 1 << 15:
                 kernel.sch.parallel(task)
+        return kernel.func

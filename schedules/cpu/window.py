@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from convc.schedules.cpu.loops import parallel, store_tile, vectorize
 from convc.schedules.rule import KernelView, Knobs, Rule
@@ -45,7 +45,7 @@ class WindowRule(Rule):
         columns = tile if self.block == "depthwise" else 1
         return WindowKnobs(1, columns, tile, max(fitting, default=1))
 
-    def schedule(self, kernel: KernelView, knobs: WindowKnobs, target: Target) -> None:
+    def schedule(self, kernel: KernelView, knobs: WindowKnobs, target: Target) -> Any:
         sch, block, out = kernel.sch, kernel.block(self.block), kernel.block("out")
         spatial, taps = kernel.domain(self.block)
         work = prod(kernel.extents(self.block))
@@ -78,3 +78,4 @@ class WindowRule(Rule):
         sch.unroll(columns)
         sch.vectorize(lane)
         sch.decompose_reduction(block, reduction[0])
+        return kernel.func
