@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import errno
-import signal
-import threading
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, Final
 
@@ -50,40 +46,19 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
-        with _noted_interrupts() as interrupts:
-            try:
-                return super().invoke(ctx)
-            except (click.ClickException, click.exceptions.Exit, click.Abort):
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except (Exception, KeyboardInterrupt) as error:
+            if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 raise
-            except (Exception, KeyboardInterrupt) as error:
-                if isinstance(error, OSError) and error.errno == errno.EPIPE:
-                    raise
-                if ctx.params.get("show_traceback"):
-                    click.echo(traceback.format_exc().rstrip(), err=True)
-                interrupted = bool(interrupts) or isinstance(error, KeyboardInterrupt)
-                for line in ["interrupted"] if interrupted else describe(error):
-                    click.echo(clean(f"convc: {line}"), err=True)
-                ctx.exit(INTERRUPTED if interrupted else 1)
-
-
-@contextmanager
-def _noted_interrupts() -> Iterator[list[int]]:
-    """Notes each interrupt besides raising it: TVM turns a KeyboardInterrupt inside it into another error."""
-    noted: list[int] = []
-
-    def note(number: int, frame: object) -> None:
-        noted.append(number)
-        raise KeyboardInterrupt
-
-    is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield noted
-        return
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield noted
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+            if ctx.params.get("show_traceback"):
+                click.echo(traceback.format_exc().rstrip(), err=True)
+            interrupted = isinstance(error, KeyboardInterrupt)
+            for line in ["interrupted"] if interrupted else describe(error):
+                click.echo(clean(f"convc: {line}"), err=True)
+            ctx.exit(INTERRUPTED if interrupted else 1)
 
 
 def describe(error: BaseException) -> list[str]:

@@ -16,10 +16,12 @@ Block = Any
 
 @dataclass(frozen=True)
 class Knobs:
-    """A rule's free choices. `rows` and `columns` are what the lowering must round the last spatial extents up to."""
+    """A rule's free choices. `rows` and `columns` are what the lowering must round the last spatial extents up to;
+    `winograd` asks for that lowering."""
 
     rows: int = 1
     columns: int = 1
+    winograd: bool = False
 
 
 class Rule(ABC):
@@ -28,8 +30,8 @@ class Rule(ABC):
     name: ClassVar[str]
 
     @abstractmethod
-    def applies(self, kernel: KernelView) -> bool:
-        """Whether the kernel has the blocks that the rule is made for."""
+    def applies(self, kernel: KernelView, target: Target) -> bool:
+        """Whether the kernel has the blocks that the rule is made for, and `target` gains by it."""
 
     @abstractmethod
     def choose(self, kernel: KernelView, target: Target) -> Knobs:

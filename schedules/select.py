@@ -21,7 +21,7 @@ class Choice:
 def choose(func: Any, target: Target) -> Choice:
     """The first rule that applies to the PrimFunc, with the knobs it picks for `target`."""
     view = KernelView(func)
-    rule = next(rule for rule in RULES if rule.applies(view))
+    rule = next(rule for rule in RULES if rule.applies(view, target))
     return Choice(rule, rule.choose(view, target))
 
 

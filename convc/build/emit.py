@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from convc import lower, ops
+from convc.build import interrupts
 from convc.build.kernels import Kernels
-from convc.build.link import link
+from convc.build.link import find_compiler, link
 from convc.build.memory import Lifetime, plan, round_up
 from convc.build.program import Buffer, Launch, Port, Program, Storage, identifier
-from convc.ir import Array, Node
+from convc.build.weights import place
+from convc.ir import Node
 from convc.ir.group import Group, GroupedGraph
 from convc.target import Target
 
@@ -40,24 +42,26 @@ class _Call:
 
 def emit(grouped: GroupedGraph, *, target: Target, output: Path, header: Path | None, progress: Progress) -> EmitReport:
     """Writes the library, and its header unless None. Raises `TargetError`, `UnsupportedError`, `ArtifactError`."""
+    find_compiler(target)  # A missing one is said before minutes of compiling.
     groups = [group for group in grouped.groups if not isinstance(group.anchor.op, ops.Reshape)]
     total = len(groups) + 2
     roots = _roots(grouped)
     ports = _ports(grouped, roots)
     kernels = Kernels(target)
     calls = []
-    for done, group in enumerate(groups):
-        progress(done, total, group.name)
-        bounded = roots[group.anchor.inputs[0]] in ports if group.anchor.inputs else False
-        calls.append(_Call(group, *kernels.arguments(group, bounded=bounded)))
-    program = _program(grouped, calls, roots, ports)
-    with tempfile.TemporaryDirectory() as folder:
-        code = Path(folder) / "kernels.o"
-        progress(total - 2, total, "generating code")
-        kernels.write(code)
-        progress(total - 1, total, "linking")
-        link(program, code, target, output, header)
-    progress(total, total, "done")
+    with interrupts.kept():
+        for done, group in enumerate(groups):
+            progress(done, total, group.name)
+            bounded = roots[group.anchor.inputs[0]] in ports if group.anchor.inputs else False
+            calls.append(_Call(group, *kernels.arguments(group, bounded=bounded)))
+        program = _program(grouped, calls, roots, ports)
+        with tempfile.TemporaryDirectory() as folder:
+            code = Path(folder) / "kernels.o"
+            progress(total - 2, total, "generating code")
+            kernels.write(code)
+            progress(total - 1, total, "linking")
+            link(program, code, target, output, header)
+        progress(total, total, "done")
     return EmitReport(len(kernels.table), program.arena_bytes, program.activation_bytes, program.weights_bytes)
 
 
@@ -83,21 +87,13 @@ def _program(
     ports: Mapping[Node, tuple[Storage, int]],
 ) -> Program:
     offsets, arena_bytes, activation_bytes = _arena(calls, roots, ports)
-    weights: dict[tuple[Node, lower.Packing | None], int] = {}
-    data: list[tuple[int, Array]] = []
-    end = 0
+    read = [(roots[argument.node], argument.packing) for call in calls for argument in call.arguments]
+    weights = place([key for key in read if isinstance(key[0].op, ops.Constant)])
 
     def buffer(argument: lower.Argument) -> Buffer:
-        nonlocal end
         node = roots[argument.node]
         if isinstance(node.op, ops.Constant):
-            key = (node, argument.packing)
-            if key not in weights:
-                value = argument.packing.apply(node.op.value) if argument.packing else node.op.value
-                weights[key] = end
-                data.append((end, value))
-                end += round_up(value.nbytes)
-            return Buffer(Storage.WEIGHTS, weights[key], argument.type)
+            return Buffer(Storage.WEIGHTS, weights.offsets[node, argument.packing], argument.type)
         storage, position = ports.get(node) or (Storage.ARENA, offsets[node])
         return Buffer(storage, position, argument.type)
 
@@ -116,8 +112,9 @@ def _program(
         launches=tuple(launches),
         arena_bytes=arena_bytes,
         activation_bytes=activation_bytes,
-        weights=data,
-        weights_bytes=end,
+        weights=weights.data,
+        weights_bytes=weights.file_bytes,
+        expansions=weights.expansions,
     )
 
 

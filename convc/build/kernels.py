@@ -42,7 +42,7 @@ class Kernels:
         plain = lower.Layout(self.target.lanes)
         draft = lower.lower(group, plain, bounded=bounded)
         choice = schedules.choose(draft.func, self.target)
-        layout = lower.Layout(self.target.lanes, choice.knobs.rows, choice.knobs.columns)
+        layout = lower.Layout(self.target.lanes, choice.knobs.rows, choice.knobs.columns, choice.knobs.winograd)
         kernel = draft if layout == plain else lower.lower(group, layout, bounded=bounded)
         return Built(kernel.name, schedules.schedule(kernel.func, self.target, choice), layout)
 

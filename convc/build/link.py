@@ -21,7 +21,7 @@ from convc.target import Target, host_arch
 MAX_WEIGHTS = (2 << 30) - (64 << 20)
 """Bytes. The code reaches the weights by 32-bit offsets."""
 
-TEMPLATES = ("context.c", "pool.c", "workspace.c", "cpu.c")
+TEMPLATES = ("context.c", "pool.c", "workspace.c", "weights.c", "cpu.c")
 
 _COMPILE = (
     "-std=c11", "-O2", "-fPIC", "-fvisibility=hidden", "-fno-plt", "-ffunction-sections", "-fdata-sections",

@@ -52,6 +52,22 @@ class Port:
 
 
 @dataclass(frozen=True)
+class Expansion:
+    """Weights that the driver makes at load: Winograd's transform of `count` 3 x 3 kernels, 36 values from 9."""
+
+    source: int
+    """Byte offset in the file's weights: 9 planes of `count` float32."""
+    target: int
+    """Byte offset in the weights in memory: 36 planes of `count` float32."""
+    count: int
+
+    @property
+    def bytes(self) -> int:
+        """Size at the target."""
+        return 36 * 4 * self.count
+
+
+@dataclass(frozen=True)
 class Program:
     """A compiled model without its kernels' code. Every output is written by a launch."""
 
@@ -66,6 +82,18 @@ class Program:
     weights: list[tuple[int, Array]]
     """(byte offset, data); offsets are multiples of `ALIGNMENT`."""
     weights_bytes: int
+    """In the file. In memory the first `plain_bytes` are the same, then come the targets of `expansions`."""
+    expansions: tuple[Expansion, ...] = ()
+
+    @property
+    def plain_bytes(self) -> int:
+        """Weights that the kernels read as they are in the file; sources of expansions come behind them."""
+        return min((expansion.source for expansion in self.expansions), default=self.weights_bytes)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Weights in memory."""
+        return max((expansion.target + expansion.bytes for expansion in self.expansions), default=self.weights_bytes)
 
 
 _KEYWORDS = """

@@ -8,11 +8,15 @@ from tvm import te, tirx
 
 from convc import ops
 from convc.ir import Op
-from convc.lower.math import Expr, clamp, erf, exp, expm1, f32, log1p_of_exp, sigmoid, tanh
+from convc.lower.math import Expr, clamp, erf, exp, expm1, f32, let, log1p_of_exp, sigmoid, tanh
 
 
 def unary(op: Op, x: Expr) -> Expr:
     """`op` applied to one element."""
+    return let(x, lambda x: _unary(op, x))
+
+
+def _unary(op: Op, x: Expr) -> Expr:
     match op:
         case ops.Relu():
             return _relu(op, x)
@@ -57,4 +61,4 @@ def _relu(op: ops.Relu, x: Expr) -> Expr:
 
 
 def _elu(x: Expr, alpha: float) -> Expr:
-    return tirx.Select(x > f32(0.0), x, f32(alpha) * expm1(te.min(x, f32(0.0))))
+    return let(expm1(te.min(x, f32(0.0))), lambda e: tirx.Select(x > f32(0.0), x, f32(alpha) * e))

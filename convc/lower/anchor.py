@@ -23,7 +23,16 @@ class Packing(ABC):
 
     @abstractmethod
     def apply(self, value: Array) -> Array:
-        """`value` packed, contiguous."""
+        """`value` packed, contiguous: what the kernel reads."""
+
+    @property
+    def is_expanded(self) -> bool:
+        """Whether the driver makes what the kernel reads from what the file holds."""
+        return False
+
+    def stored(self, value: Array) -> Array:
+        """What the library's file holds of `value`."""
+        return self.apply(value)
 
 
 def padded(

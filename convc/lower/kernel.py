@@ -27,6 +27,7 @@ from convc.lower.pool import pool
 from convc.lower.reduce import reduce
 from convc.lower.shape import transpose
 from convc.lower.softmax import softmax
+from convc.lower.winograd import PackedWinograd, is_possible, winograd
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def signature(group: Group, *, bounded: bool) -> str:
     for index, node in enumerate(group.nodes):
         number[node] = f"n{index}"
         lines.append(f"{node.op!r}({', '.join(number[source] for source in node.inputs)}):{node.type}")
-    return "; ".join([*lines, "bounded"] if bounded else lines)
+    return "; ".join([*lines, "bounded"] if bounded and frame_of(group).pointwise else lines)
 
 
 def kernel_name(group: Group, *, bounded: bool) -> str:
@@ -105,7 +106,16 @@ def lower(group: Group, layout: Layout, *, bounded: bool) -> Kernel:
     out = te.compute(arguments[-1].type.shape, element, name="out")
     name = kernel_name(group, bounded=bounded)
     func = te.create_prim_func([*tensors.values(), out]).with_attr("global_symbol", name)
+    if _may_be_winograd(group.anchor, layout):
+        func = func.with_attr("winograd", True)
     return Kernel(name, func, arguments)
+
+
+def _may_be_winograd(anchor: Node, layout: Layout) -> bool:
+    if not isinstance(anchor.op, ops.Conv):
+        return False
+    *window, channels, filters = anchor.inputs[1].type.shape
+    return is_possible(anchor.op, tuple(window), channels, filters, layout.lanes)
 
 
 def _elementwise(node: Node, value: Callable[[Node], Expr]) -> Expr:
@@ -126,8 +136,7 @@ def _arguments(group: Group, frame: Frame, layout: Layout, bounded: bool) -> tup
                     expected="constant weights",
                     received=f"the output of {node.origin}",
                 )
-            stored = packing(contraction(anchor), node.type, layout)
-            arguments.append(Argument(node, TensorType(frame.weights(anchor, stored.shape(node.type.shape))), stored))
+            arguments.append(_packed(anchor, node, frame, layout))
             continue
         type_ = TensorType(frame.view(node.type.shape), node.type.dtype)
         overread = 0
@@ -139,6 +148,11 @@ def _arguments(group: Group, frame: Frame, layout: Layout, bounded: bool) -> tup
     return (*arguments, Argument(output, TensorType(frame.view(output.type.shape), output.type.dtype)))
 
 
+def _packed(anchor: Node, weights: Node, frame: Frame, layout: Layout) -> Argument:
+    packed = PackedWinograd(layout.lanes) if layout.winograd else packing(contraction(anchor), weights.type, layout)
+    return Argument(weights, TensorType(frame.weights(anchor, packed.shape(weights.type.shape))), packed)
+
+
 def _anchor(
     node: Node, frame: Frame, tensors: Mapping[Node, te.Tensor], layout: Layout, bounded: bool
 ) -> Anchor | None:
@@ -148,6 +162,8 @@ def _anchor(
     match node.op:
         case ops.Conv() | ops.Dense() if frame.pointwise:
             return dense(x, inputs[1], layout, bounded=bounded)
+        case ops.Conv() as op if layout.winograd:
+            return winograd(op, x, inputs[1], layout)
         case ops.Conv() as op if op.is_depthwise(node.inputs[1].type):
             return depthwise(op, x, inputs[1], layout)
         case ops.Conv() | ops.Dense():

@@ -10,12 +10,13 @@ class Layout:
     """The register tile that a contraction is laid out for.
 
     Filters are packed in blocks of `lanes`; the last two spatial output extents are computed up to multiples of
-    `rows` and `columns` (the surplus is never stored).
+    `rows` and `columns` (the surplus is never stored). `winograd`: by Winograd's algorithm, `columns` in tiles.
     """
 
     lanes: int
     rows: int = 1
     columns: int = 1
+    winograd: bool = False
 
 
 def round_up(extent: int, multiple: int) -> int:

@@ -136,7 +136,7 @@ def extents(value: object) -> tuple[int | None, ...] | None:
 
 
 def from_shape(shape: Sequence[int | None]) -> str:
-    """A shape without its batch as the command line takes it: "224x224x3", open sizes filled with 224."""
+    """A shape as the command line takes it: "1x224x224x3", open sizes filled with 224."""
     return "x".join(str(extent or 224) for extent in shape)
 
 

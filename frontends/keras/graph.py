@@ -83,7 +83,7 @@ def _inputs(model: Model, batch: int, shapes: Mapping[str, Shape], problems: lis
         node, body = None, model.units[name].body
         if isinstance(body, InputLayer):
             try:
-                shape = _bound(body, name, shapes.get(name))
+                shape = _bound(body, name, shapes.get(name), batch)
                 node = make(Input(TensorType((batch, *shape))), origin=Origin(name, "InputLayer", word="input"))
             except ConvcError as error:
                 problems.append(error.about(f"input '{name}'"))
@@ -91,19 +91,28 @@ def _inputs(model: Model, batch: int, shapes: Mapping[str, Shape], problems: lis
     return nodes
 
 
-def _bound(layer: InputLayer, name: str, given: Shape | None) -> Shape:
-    """The input's shape without the batch, from what the config declares and what the caller gives."""
+def _bound(layer: InputLayer, name: str, given: Shape | None, batch: int) -> Shape:
+    """The input's shape without the batch, from what the config declares and what the caller gives.
+
+    What messages show has the batch, as `--input` and `input_shapes` take it.
+    """
     declared = layer.shape
     if given is not None:
         if declared is not None and not fits(given, declared):
-            raise ShapeError("", "the given shape does not fit", expected=str(declared), received=str(tuple(given)))
+            raise ShapeError(
+                "", "the given shape does not fit", expected=str((batch, *declared)), received=str((batch, *given))
+            )
         return tuple(given)
     if declared is None:
-        raise ModelError("", "the config does not say its shape", remedy=f"pass --input {name}=224x224x3, for example")
+        raise ModelError(
+            "",
+            "the config does not say its shape",
+            remedy=f"pass --input {name}={from_shape((batch, None, None, 3))}, for example",
+        )
     shape = tuple(extent for extent in declared if extent is not None)
     if len(shape) != len(declared):
-        remedy = f"pass --input {name}={from_shape(declared)}, for example"
-        raise ModelError("", "the config leaves sizes open", received=str(declared), remedy=remedy)
+        remedy = f"pass --input {name}={from_shape((batch, *declared))}, for example"
+        raise ModelError("", "the config leaves sizes open", received=str((batch, *declared)), remedy=remedy)
     return shape
 
 

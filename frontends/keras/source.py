@@ -56,4 +56,4 @@ def _parse(fields: Fields) -> Layer:
     return InputLayer(without_batch(shape))
 
 
-register("InputLayer", _parse, "floating point; open sizes are bound by --input NAME=224x224x3")
+register("InputLayer", _parse, "floating point; open sizes are bound by --input NAME=1x224x224x3")

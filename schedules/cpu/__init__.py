@@ -6,9 +6,11 @@ from convc.schedules.cpu.fallback import FallbackRule
 from convc.schedules.cpu.reduce import ReduceRule
 from convc.schedules.cpu.softmax import SoftmaxRule
 from convc.schedules.cpu.window import WindowRule
+from convc.schedules.cpu.winograd import WinogradRule
 from convc.schedules.rule import Rule
 
 RULES: tuple[Rule, ...] = (
+    WinogradRule(),
     ConvRule(),
     WindowRule("depthwise"),
     WindowRule("pool"),

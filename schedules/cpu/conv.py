@@ -24,7 +24,7 @@ class ConvRule(Rule):
 
     name: ClassVar[str] = "conv"
 
-    def applies(self, kernel: KernelView) -> bool:
+    def applies(self, kernel: KernelView, target: Target) -> bool:
         return kernel.has("conv")
 
     def choose(self, kernel: KernelView, target: Target) -> ConvKnobs:
@@ -39,10 +39,17 @@ class ConvRule(Rule):
         weights = blocks * lanes * prod(taps) * 4
         outside = weights > L2_SHARE * target.l2
         chunk = 1 if outside else _chunk(kernel, -(-rows // best[0]), best[0], target)
-        return ConvKnobs(best[0], best[1], best[2], outside, chunk)
+        rows, columns, vectors = best
+        return ConvKnobs(rows=rows, columns=columns, vectors=vectors, filters_outside=outside, chunk=chunk)
 
     def schedule(self, kernel: KernelView, knobs: ConvKnobs, target: Target) -> Any:
         return schedule_tile(kernel, knobs, target)
+
+
+def best_tile(spatial: list[int], blocks: int, depth: int, target: Target) -> tuple[int, int, int]:
+    """The register tile (rows, columns, vectors) for products of `depth` over rounded rows and columns."""
+    tiles = _tiles(spatial[0], spatial[1], blocks, target.vector_registers)
+    return min(tiles, key=lambda tile: (_cycles(tile, spatial, blocks, depth, True, False), tile))
 
 
 def _tiles(rows: int, columns: int, blocks: int, registers: int) -> list[tuple[int, int, int]]:

@@ -14,7 +14,7 @@ class ElementwiseRule(Rule):
 
     name: ClassVar[str] = "elementwise"
 
-    def applies(self, kernel: KernelView) -> bool:
+    def applies(self, kernel: KernelView, target: Target) -> bool:
         return kernel.blocks == ("out",)
 
     def choose(self, kernel: KernelView, target: Target) -> Knobs:

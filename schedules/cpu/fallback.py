@@ -15,7 +15,7 @@ class FallbackRule(Rule):
 
     name: ClassVar[str] = "fallback"
 
-    def applies(self, kernel: KernelView) -> bool:
+    def applies(self, kernel: KernelView, target: Target) -> bool:
         return True
 
     def choose(self, kernel: KernelView, target: Target) -> Knobs:

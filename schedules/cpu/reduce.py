@@ -18,7 +18,7 @@ class ReduceRule(Rule):
 
     name: ClassVar[str] = "reduce"
 
-    def applies(self, kernel: KernelView) -> bool:
+    def applies(self, kernel: KernelView, target: Target) -> bool:
         return kernel.has("reduce")
 
     def choose(self, kernel: KernelView, target: Target) -> Knobs:

@@ -15,7 +15,7 @@ class SoftmaxRule(Rule):
 
     name: ClassVar[str] = "softmax"
 
-    def applies(self, kernel: KernelView) -> bool:
+    def applies(self, kernel: KernelView, target: Target) -> bool:
         return kernel.has("total")
 
     def choose(self, kernel: KernelView, target: Target) -> Knobs:

@@ -30,7 +30,7 @@ class WindowRule(Rule):
     def __init__(self, block: str) -> None:
         self.block = block
 
-    def applies(self, kernel: KernelView) -> bool:
+    def applies(self, kernel: KernelView, target: Target) -> bool:
         return kernel.has(self.block)
 
     def choose(self, kernel: KernelView, target: Target) -> WindowKnobs:
@@ -43,7 +43,7 @@ class WindowRule(Rule):
         width = spatial[-1] * channels * 4
         fitting = [c for c in range(1, rows + 1) if rows % c == 0 and rows // c >= 8 and c * width <= target.l2 // 4]
         columns = tile if self.block == "depthwise" else 1
-        return WindowKnobs(1, columns, tile, max(fitting, default=1))
+        return WindowKnobs(columns=columns, tile=tile, chunk=max(fitting, default=1))
 
     def schedule(self, kernel: KernelView, knobs: WindowKnobs, target: Target) -> Any:
         sch, block, out = kernel.sch, kernel.block(self.block), kernel.block("out")

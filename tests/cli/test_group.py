@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import errno
-import subprocess
-import sys
 from pathlib import Path
 
 import click
@@ -98,26 +96,6 @@ def test_traceback_shows_the_place(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_interrupt_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run_failing(monkeypatch, KeyboardInterrupt()) == (130, "", "convc: interrupted\n")
-
-
-def test_an_interrupt_that_became_another_error() -> None:
-    code = """
-import os, signal, click
-from convc.cli import main
-
-@click.command()
-def command():
-    try:
-        os.kill(os.getpid(), signal.SIGINT)
-        signal.sigtimedwait([], 10)
-    except KeyboardInterrupt:
-        raise RuntimeError from None
-
-type(main).get_command = lambda *_: command
-main(["targets"])
-"""
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", "convc: interrupted\n")
 
 
 def test_a_closed_pipe_is_no_error_message(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@
  * context.c   create, run, destroy: buffers, alignment, errors
  * pool.c      threads, and TVM's hook for parallel loops
  * workspace.c scratch memory of the kernels, and TVM's hooks for it
+ * weights.c   the weights in memory
  * cpu.c       which CPU features and how many cores there are
  *
  * All that the model writes hangs on one `struct context`; code, tables and weights are read-only.
@@ -89,6 +90,14 @@ struct port {
 struct model {
   uint32_t inputs, outputs, launches, tensors, arguments;
   uint64_t arena_bytes;
+  uint64_t plain_bytes;     /* weights that kernels read as they are in the file */
+  uint64_t memory_bytes;    /* weights in memory: the plain ones, then what the expansions make */
+  uint32_t expansions;
+};
+
+/* Winograd's transform of `count` 3 x 3 kernels: 9 planes at `source` in the file, 36 at `target` in memory. */
+struct expansion {
+  uint64_t source, target, count;
 };
 
 extern const struct model driver_model;
@@ -97,6 +106,7 @@ extern const struct tensor driver_tensors[];
 extern const struct launch driver_launches[];
 extern const uint32_t driver_arguments[];        /* indices into driver_tensors */
 extern const char *const driver_features[];      /* CPU features that the kernels need; ends with NULL */
+extern const struct expansion driver_expansions[];
 extern const char driver_weights[];              /* data.s */
 extern const char driver_metadata[];             /* data.s: JSON, ends with NUL */
 
@@ -157,6 +167,11 @@ struct workspace {
 
 void driver_workspace_reset(struct workspace *workspace);   /* all blocks are free again: after a kernel failed */
 void driver_workspace_release(struct workspace *workspace);
+
+/* ---- weights.c ---- */
+
+/* Where the kernels read the weights; the first call may make them there. Any thread. NULL: out of memory. */
+const char *driver_weights_address(void);
 
 /* ---- cpu.c ---- */
 

@@ -129,9 +129,9 @@ def test_open_sizes_are_bound_by_name(tmp_path: Path) -> None:
     graph = assert_same(model, tmp_path, input_shapes={"photo": (9, 8, 3)})
     assert graph.inputs[0].type.shape == (2, 9, 8, 3)
     path = save(model, tmp_path)
-    with pytest.raises(ModelError, match=r"input 'photo': .*\(None, None, 3\) \(pass --input photo=224x224x3"):
+    with pytest.raises(ModelError, match=r"input 'photo': .*\(1, None, None, 3\) \(pass --input photo=1x224x224x3"):
         load(path)
-    with pytest.raises(ShapeError, match=r"input 'photo': .*expected \(None, None, 3\), got \(9, 8, 4\)"):
+    with pytest.raises(ShapeError, match=r"input 'photo': .*expected \(1, None, None, 3\), got \(1, 9, 8, 4\)"):
         load(path, input_shapes={"photo": (9, 8, 4)})
     with pytest.raises(ModelError, match="input 'foto': no such input: expected 'photo'"):
         load(path, input_shapes={"foto": (9, 8, 3), "photo": (9, 8, 3)})
