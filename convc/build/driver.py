@@ -47,7 +47,8 @@ def check(program: Program) -> None:
         Storage.INPUT: len(program.inputs),
         Storage.OUTPUT: len(program.outputs),
         Storage.ARENA: program.arena_bytes,
-        Storage.WEIGHTS: program.memory_bytes,
+        Storage.WEIGHTS: program.weights_bytes,
+        Storage.EXPANDED: program.expanded_bytes,
     }
     for buffer in (buffer for launch in program.launches for buffer in launch.arguments):
         is_port = buffer.storage in (Storage.INPUT, Storage.OUTPUT)
@@ -82,7 +83,7 @@ def source(program: Program, target: Target, metadata_bytes: int) -> str:
             "\n".join(f"extern Kernel __tvm_ffi_{kernel};" for kernel in kernels),
             "\n".join(f"static const int64_t shape_{i}[] = {{{_commas(shape)}}};" for shape, i in shapes.items()),
             f"const struct model driver_model = {{{_commas(counts)}, UINT64_C({program.arena_bytes}), "
-            f"UINT64_C({program.plain_bytes}), UINT64_C({program.memory_bytes}), {len(program.expansions)}}};",
+            f"UINT64_C({program.expanded_bytes}), {len(program.expansions)}}};",
             _table("struct expansion driver_expansions", (*map(_expansion_row, program.expansions), "{0, 0, 0}")),
             _table("struct port driver_ports", map(_port_row, (*program.inputs, *program.outputs))),
             _table("struct tensor driver_tensors", (_tensor_row(buffer, shapes) for buffer in buffers)),

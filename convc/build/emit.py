@@ -93,7 +93,7 @@ def _program(
     def buffer(argument: lower.Argument) -> Buffer:
         node = roots[argument.node]
         if isinstance(node.op, ops.Constant):
-            return Buffer(Storage.WEIGHTS, weights.offsets[node, argument.packing], argument.type)
+            return Buffer(*weights.places[node, argument.packing], argument.type)
         storage, position = ports.get(node) or (Storage.ARENA, offsets[node])
         return Buffer(storage, position, argument.type)
 

@@ -20,11 +20,13 @@ class Storage(Enum):
     OUTPUT = "output"
     ARENA = "arena"
     WEIGHTS = "weights"
+    EXPANDED = "expanded"
+    """Weights that the driver makes at load."""
 
 
 @dataclass(frozen=True)
 class Buffer:
-    """A dense tensor. `position` is the port's index for INPUT and OUTPUT, a byte offset for ARENA and WEIGHTS."""
+    """A dense tensor. `position` is the port's index for INPUT and OUTPUT, a byte offset for the others."""
 
     storage: Storage
     position: int
@@ -58,7 +60,7 @@ class Expansion:
     source: int
     """Byte offset in the file's weights: 9 planes of `count` float32."""
     target: int
-    """Byte offset in the weights in memory: 36 planes of `count` float32."""
+    """Byte offset in what is made at load: 36 planes of `count` float32."""
     count: int
 
     @property
@@ -82,18 +84,13 @@ class Program:
     weights: list[tuple[int, Array]]
     """(byte offset, data); offsets are multiples of `ALIGNMENT`."""
     weights_bytes: int
-    """In the file. In memory the first `plain_bytes` are the same, then come the targets of `expansions`."""
+    """In the file."""
     expansions: tuple[Expansion, ...] = ()
 
     @property
-    def plain_bytes(self) -> int:
-        """Weights that the kernels read as they are in the file; sources of expansions come behind them."""
-        return min((expansion.source for expansion in self.expansions), default=self.weights_bytes)
-
-    @property
-    def memory_bytes(self) -> int:
-        """Weights in memory."""
-        return max((expansion.target + expansion.bytes for expansion in self.expansions), default=self.weights_bytes)
+    def expanded_bytes(self) -> int:
+        """Weights that are made at load."""
+        return max((expansion.target + expansion.bytes for expansion in self.expansions), default=0)
 
 
 _KEYWORDS = """

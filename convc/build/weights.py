@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from convc import lower
 from convc.build.memory import round_up
-from convc.build.program import Expansion
+from convc.build.program import Expansion, Storage
 from convc.ir import Array, Node
 from convc.ops import Constant
 
@@ -16,39 +16,30 @@ Key = tuple[Node, lower.Packing | None]
 
 @dataclass(frozen=True)
 class Weights:
-    """`data` is what the file holds, by offset; `offsets` where kernels find each packed constant in memory."""
+    """`data` is what the file holds, by offset; `places` where kernels find each packed constant."""
 
     data: list[tuple[int, Array]]
     file_bytes: int
     expansions: tuple[Expansion, ...]
-    offsets: Mapping[Key, int]
+    places: Mapping[Key, tuple[Storage, int]]
 
 
 def place(constants: Sequence[Key]) -> Weights:
-    """Places constants in the order given, once each: those that are stored as they are read before all others."""
-    plain: list[tuple[int, Array]] = []
-    offsets: dict[Key, int] = {}
-    compact: dict[Key, Array] = {}
-    end = 0
+    """Places constants in the order given, once each."""
+    data: list[tuple[int, Array]] = []
+    places: dict[Key, tuple[Storage, int]] = {}
+    expansions: list[Expansion] = []
+    end = expanded = 0
     for node, packing in constants:
-        key = (node, packing)
-        if key in offsets or key in compact:
+        if (node, packing) in places:
             continue
         assert isinstance(node.op, Constant), f"{node} is not a constant"
-        if packing and packing.is_expanded:
-            compact[key] = packing.stored(node.op.value)
-            continue
         value = packing.stored(node.op.value) if packing else node.op.value
-        offsets[key] = end
-        plain.append((end, value))
+        data.append((end, value))
+        places[node, packing] = (Storage.WEIGHTS, end)
+        if packing and packing.is_expanded:
+            expansions.append(Expansion(end, expanded, value.size // 9))
+            places[node, packing] = (Storage.EXPANDED, expanded)
+            expanded += round_up(expansions[-1].bytes)
         end += round_up(value.nbytes)
-    source = target = end
-    expansions = []
-    for key, value in compact.items():
-        expansion = Expansion(source, target, value.size // 9)
-        expansions.append(expansion)
-        plain.append((source, value))
-        offsets[key] = target
-        source += round_up(value.nbytes)
-        target += round_up(expansion.bytes)
-    return Weights(plain, source, tuple(expansions), offsets)
+    return Weights(data, end, tuple(expansions), places)

@@ -12,7 +12,7 @@ enum { HUGE_PAGE = 2 << 20, TENSOR_INDEX = 7, DEVICE_CPU = 1 };
 
 struct context {
   char *arena;
-  const char *weights;
+  const char *expanded;    /* the weights that were made at load */
   void **staging;          /* per port: aligned memory for a caller's pointer that is not; NULL until needed */
   void **bound;            /* per port: where the kernels find it in this run */
   DLTensor *tensors;       /* driver_tensors with their addresses */
@@ -100,14 +100,13 @@ static void *allocate_arena(uint64_t bytes)
 
 static bool allocate_tables(struct context *context)
 {
-  context->weights = driver_weights_address();
   context->arena = allocate_arena(driver_model.arena_bytes);
   context->staging = calloc(port_count(), sizeof *context->staging);
   context->bound = calloc(port_count(), sizeof *context->bound);
   context->tensors = calloc(driver_model.tensors, sizeof *context->tensors);
   context->arguments = calloc(driver_model.arguments, sizeof *context->arguments);
   context->workspaces = calloc((size_t)context->threads, sizeof *context->workspaces);
-  return context->weights && context->arena && context->staging && context->bound && context->tensors && context->arguments &&
+  return driver_expand_weights(&context->expanded) && context->arena && context->staging && context->bound && context->tensors && context->arguments &&
          context->workspaces;
 }
 
@@ -117,7 +116,9 @@ static void *fixed_address(const struct context *context, const struct tensor *t
   case STORAGE_ARENA:
     return context->arena + tensor->position;
   case STORAGE_WEIGHTS:
-    return (char *)context->weights + tensor->position;   /* kernels only read their inputs */
+    return (char *)driver_weights + tensor->position;   /* kernels only read their inputs */
+  case STORAGE_EXPANDED:
+    return (char *)context->expanded + tensor->position;
   default:
     return NULL;   /* bound by each run */
   }

@@ -65,12 +65,12 @@ typedef int ParallelTask(int task, ParallelEnvironment *environment, void *closu
 
 /* ---- the model, as tables; generated ---- */
 
-enum storage { STORAGE_INPUT, STORAGE_OUTPUT, STORAGE_ARENA, STORAGE_WEIGHTS };
+enum storage { STORAGE_INPUT, STORAGE_OUTPUT, STORAGE_ARENA, STORAGE_WEIGHTS, STORAGE_EXPANDED };
 
 struct tensor {
   enum storage storage;
   int32_t rank;
-  uint64_t position;   /* index of the port, or byte offset in the arena or the weights */
+  uint64_t position;   /* index of the port, or byte offset in the others */
   const int64_t *shape;
   DLDataType dtype;
 };
@@ -90,12 +90,12 @@ struct port {
 struct model {
   uint32_t inputs, outputs, launches, tensors, arguments;
   uint64_t arena_bytes;
-  uint64_t plain_bytes;     /* weights that kernels read as they are in the file */
-  uint64_t memory_bytes;    /* weights in memory: the plain ones, then what the expansions make */
+  uint64_t expanded_bytes;   /* weights that are made at load */
   uint32_t expansions;
 };
 
-/* Winograd's transform of `count` 3 x 3 kernels: 9 planes at `source` in the file, 36 at `target` in memory. */
+/* Winograd's transform of `count` 3 x 3 kernels: 9 planes at `source` in the file's weights, 36 at
+ * `target` in what is made at load. */
 struct expansion {
   uint64_t source, target, count;
 };
@@ -170,8 +170,8 @@ void driver_workspace_release(struct workspace *workspace);
 
 /* ---- weights.c ---- */
 
-/* Where the kernels read the weights; the first call may make them there. Any thread. NULL: out of memory. */
-const char *driver_weights_address(void);
+/* Makes the weights that are made at load, once, and says where they are. Any thread. False: out of memory. */
+bool driver_expand_weights(const char **address);
 
 /* ---- cpu.c ---- */
 
