@@ -12,7 +12,7 @@ from convc import ops
 from convc.ir import Array, Shape, TensorType
 from convc.lower.anchor import Anchor, Packing, padded
 from convc.lower.contraction import contract
-from convc.lower.layout import Layout, round_up
+from convc.lower.layout import Layout, round_up, whole_vectors
 from convc.lower.math import Expr, f32
 from convc.ops.window import output_extents
 
@@ -38,19 +38,23 @@ class PackedKernel(Packing):
 
 @dataclass(frozen=True)
 class PackedDepthwise(Packing):
-    """*spatial, 1, O to *spatial, O."""
+    """*spatial, 1, O to *spatial, O, with zeros to make whole vectors of `lanes`."""
+
+    lanes: int
 
     def shape(self, shape: Shape) -> Shape:
-        return (*shape[:-2], shape[-1])
+        return (*shape[:-2], whole_vectors(shape[-1], self.lanes))
 
     def apply(self, value: Array) -> Array:
-        return np.ascontiguousarray(value.reshape(self.shape(value.shape)))
+        filters = value.shape[-1]
+        surplus = [(0, 0)] * (value.ndim - 2) + [(0, whole_vectors(filters, self.lanes) - filters)]
+        return np.pad(value[..., 0, :], surplus)
 
 
 def packing(op: ops.Conv, kernel: TensorType, layout: Layout) -> Packing:
     """How the kernel's weights are stored in the library."""
     if op.is_depthwise(kernel):
-        return PackedDepthwise()
+        return PackedDepthwise(layout.lanes)
     per_group = kernel.shape[-1] // op.groups
     if op.groups == 1:
         return PackedKernel(min(layout.lanes, 1 << (per_group - 1).bit_length()))
@@ -83,14 +87,17 @@ def conv(op: ops.Conv, x: te.Tensor, kernel: te.Tensor, layout: Layout) -> Ancho
     return read
 
 
-def depthwise(op: ops.Conv, x: te.Tensor, kernel: te.Tensor, layout: Layout) -> Anchor:
-    """Blocks `pad` (where needed) and `depthwise`, whose domain is N, *spatial, O."""
+def depthwise(op: ops.Conv, x: te.Tensor, kernel: te.Tensor, per_channel: int, layout: Layout) -> Anchor:
+    """Blocks `pad` (where needed) and `depthwise`, whose domain is N, *spatial, O in whole vectors.
+
+    Output channel o reads channel o // per_channel.
+    """
     window = tuple(int(extent) for extent in kernel.shape[:-1])
     out = output_extents(_extents(x), window, op.strides, op.dilation, op.padding)
     rounded = (*out[:-1], round_up(out[-1], layout.columns))
-    filters = int(kernel.shape[-1])
-    multiplier = filters // int(x.shape[-1])
-    source = padded(x, op.padding, rounded, window, op.strides, op.dilation, f32(0.0))
+    filters, multiplier = int(kernel.shape[-1]), per_channel
+    channels = -(-filters // multiplier)
+    source = padded(x, op.padding, rounded, window, op.strides, op.dilation, f32(0.0), channels)
     taps = [te.reduce_axis((0, extent), f"k{axis}") for axis, extent in enumerate(window)]
 
     def element(n: Expr, *indices: Expr) -> Expr:

@@ -165,11 +165,12 @@ def _anchor(
         case ops.Conv() as op if layout.winograd:
             return winograd(op, x, inputs[1], layout)
         case ops.Conv() as op if op.is_depthwise(node.inputs[1].type):
-            return depthwise(op, x, inputs[1], layout)
+            per_channel = node.type.shape[-1] // node.inputs[0].type.shape[-1]
+            return depthwise(op, x, inputs[1], per_channel, layout)
         case ops.Conv() | ops.Dense():
             return conv(contraction(node), x, inputs[1], layout)
         case ops.Pool() as op:
-            return pool(op, x)
+            return pool(op, x, layout)
         case ops.Reduce() as op:
             return reduce(op, x)
         case ops.Softmax() as op:

@@ -19,6 +19,13 @@ class Layout:
     winograd: bool = False
 
 
+def whole_vectors(channels: int, lanes: int) -> int:
+    """`channels` with as many more as make whole vectors of `lanes`, or of half as many where those fit as they are."""
+    if channels % lanes == 0 or channels % max(lanes // 2, 1) == 0:
+        return channels
+    return round_up(channels, min(lanes, 1 << (channels - 1).bit_length()))
+
+
 def round_up(extent: int, multiple: int) -> int:
     """The smallest multiple of `multiple` that is at least `extent`."""
     return -(-extent // multiple) * multiple

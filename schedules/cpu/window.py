@@ -54,7 +54,8 @@ class WindowRule(Rule):
         reduction = loops[len(spatial) :]
         *outer, column = space
         column, columns = sch.split(column, [None, knobs.tile])
-        channel, lane = sch.split(channel, [None, min(target.lanes, spatial[-1])])
+        lanes = next(width for width in (target.lanes, target.lanes // 2, spatial[-1]) if spatial[-1] % width == 0)
+        channel, lane = sch.split(channel, [None, lanes])
         inside = []
         if outer:
             chunk, row = sch.split(outer[-1], [None, knobs.chunk])
@@ -72,7 +73,7 @@ class WindowRule(Rule):
         if kernel.has("pad"):
             sch.compute_at(kernel.block("pad"), task)
             vectorize(kernel, kernel.loops("pad")[-1], target.lanes)
-        store_tile(kernel, 1 + len(rest), target.lanes)
+        store_tile(kernel, 1 + len(rest), lanes)
         for loop in reduction if prod(taps) <= UNROLLED_TAPS else reduction[1:]:
             sch.unroll(loop)
         sch.unroll(columns)
