@@ -22,6 +22,7 @@ from convc.ir import Shape
 @click.option("--precision", default="float32", show_default=True, help="Element type to compute in.")
 @model_options
 @click.option("--header", is_flag=True, help="Write a C header beside the library.")
+@click.option("--exact", is_flag=True, help="Compute every sum as it is defined: slower, with smaller rounding errors.")
 @json_option
 @click.option("-v", "--verbose", is_flag=True, help="List what the passes did and refused to do.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress and no summary.")
@@ -34,6 +35,7 @@ def command(
     weights: str | None,
     input_shapes: dict[str, Shape],
     header: bool,
+    exact: bool,
     as_json: bool,
     verbose: bool,
     quiet: bool,
@@ -52,6 +54,7 @@ def command(
             weights=weights,
             input_shapes=input_shapes,
             header=header,
+            exact=exact,
             progress=progress,
         )
     if verbose:

@@ -63,13 +63,15 @@ def compile(
     weights: str | None = None,
     input_shapes: Mapping[str, Shape] | None = None,
     header: bool = False,
+    exact: bool = False,
     progress: Progress | None = None,
 ) -> CompileReport:
     """Compiles `model` to the shared library `output`; with `header`, its C header is written beside it as `.h`.
 
     `batch` is bound at compile time. `weights` "random" or "random:SEED" draws them by the initializers that the
     config names; None takes those of the file. `input_shapes` gives shapes, batch included, to inputs whose shape the
-    model leaves open. On any failure nothing is left at `output`, and a file that was there is kept.
+    model leaves open. `exact` excludes Winograd's algorithm, which is faster and rounds more. On any failure nothing is
+    left at `output`, and a file that was there is kept.
 
     Raises `ModelError`, `ShapeError`, `UnsupportedError` (with all problems of the model), `TargetError`;
     `ConvcError` where `output` is not a place to write to.
@@ -92,7 +94,7 @@ def compile(
     # TVM takes most of a second to import; a model that is refused need not wait for it.
     from convc.build.emit import emit
 
-    emitted = emit(optimized.grouped, target=resolved, output=library, header=header_path, progress=report)
+    emitted = emit(optimized.grouped, target=resolved, output=library, header=header_path, exact=exact, progress=report)
     return CompileReport(
         output=library,
         header=header_path,

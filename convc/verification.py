@@ -128,6 +128,7 @@ def compare_kernels(
             target=native if native.name == target else targets.resolve(target),
             output=library,
             header=None,
+            exact=False,
             progress=lambda done, total, what: None,
         )
         with runtime.load(library) as module:

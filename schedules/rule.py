@@ -28,6 +28,8 @@ class Rule(ABC):
     """One way to schedule a kernel. Rules are tried in order; the first that applies is used."""
 
     name: ClassVar[str]
+    exact: ClassVar[bool] = True
+    """Whether rounding errors are those of the sums as they are defined."""
 
     @abstractmethod
     def applies(self, kernel: KernelView, target: Target) -> bool:

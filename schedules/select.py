@@ -18,10 +18,13 @@ class Choice:
     knobs: Knobs
 
 
-def choose(func: Any, target: Target) -> Choice:
-    """The first rule that applies to the PrimFunc, with the knobs it picks for `target`."""
+def choose(func: Any, target: Target, *, exact: bool) -> Choice:
+    """The first rule that applies to the PrimFunc, with the knobs it picks for `target`.
+
+    `exact` passes over rules that trade rounding errors for speed.
+    """
     view = KernelView(func)
-    rule = next(rule for rule in RULES if rule.applies(view, target))
+    rule = next(rule for rule in RULES if (rule.exact or not exact) and rule.applies(view, target))
     return Choice(rule, rule.choose(view, target))
 
 

@@ -40,14 +40,18 @@ class _Call:
     arguments: tuple[lower.Argument, ...]
 
 
-def emit(grouped: GroupedGraph, *, target: Target, output: Path, header: Path | None, progress: Progress) -> EmitReport:
-    """Writes the library, and its header unless None. Raises `TargetError`, `UnsupportedError`, `ArtifactError`."""
+def emit(
+    grouped: GroupedGraph, *, target: Target, output: Path, header: Path | None, exact: bool, progress: Progress
+) -> EmitReport:
+    """Writes the library, and its header unless None; `exact` excludes what trades rounding errors for speed.
+
+    Raises `TargetError`, `UnsupportedError`, `ArtifactError`."""
     find_compiler(target)  # A missing one is said before minutes of compiling.
     groups = [group for group in grouped.groups if not isinstance(group.anchor.op, ops.Reshape)]
     total = len(groups) + 2
     roots = _roots(grouped)
     ports = _ports(grouped, roots)
-    kernels = Kernels(target)
+    kernels = Kernels(target, exact)
     calls = []
     with interrupts.kept():
         for done, group in enumerate(groups):

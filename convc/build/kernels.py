@@ -16,11 +16,22 @@ from convc.target import Target
 
 @dataclass(frozen=True)
 class Built:
-    """A scheduled kernel, and the layout that it was lowered for."""
+    """A scheduled kernel, the rule that scheduled it, and the layout that it was lowered for."""
 
     name: str
     func: Any
+    rule: str
     layout: lower.Layout
+
+
+def build(group: Group, target: Target, *, bounded: bool, exact: bool) -> Built:
+    """Lowers and schedules the group's kernel; `exact` excludes what trades rounding errors for speed."""
+    plain = lower.Layout(target.lanes)
+    draft = lower.lower(group, plain, bounded=bounded)
+    choice = schedules.choose(draft.func, target, exact=exact)
+    layout = lower.Layout(target.lanes, choice.knobs.rows, choice.knobs.columns, choice.knobs.winograd)
+    kernel = draft if layout == plain else lower.lower(group, layout, bounded=bounded)
+    return Built(kernel.name, schedules.schedule(kernel.func, target, choice), choice.rule.name, layout)
 
 
 @dataclass
@@ -28,23 +39,16 @@ class Kernels:
     """Scheduled kernels by signature: groups that compute the same thing share one."""
 
     target: Target
+    exact: bool
     table: dict[str, Built] = field(default_factory=dict)
 
     def arguments(self, group: Group, *, bounded: bool) -> tuple[str, tuple[lower.Argument, ...]]:
         """The name of the group's kernel and the buffers to call it with; makes the kernel where it is the first."""
         key = lower.signature(group, bounded=bounded)
         if key not in self.table:
-            self.table[key] = self._build(group, bounded)
+            self.table[key] = build(group, self.target, bounded=bounded, exact=self.exact)
         built = self.table[key]
         return built.name, lower.arguments_of(group, built.layout, bounded=bounded)
-
-    def _build(self, group: Group, bounded: bool) -> Built:
-        plain = lower.Layout(self.target.lanes)
-        draft = lower.lower(group, plain, bounded=bounded)
-        choice = schedules.choose(draft.func, self.target)
-        layout = lower.Layout(self.target.lanes, choice.knobs.rows, choice.knobs.columns, choice.knobs.winograd)
-        kernel = draft if layout == plain else lower.lower(group, layout, bounded=bounded)
-        return Built(kernel.name, schedules.schedule(kernel.func, self.target, choice), layout)
 
     def write(self, path: Path) -> None:
         """Compiles all kernels to an object file."""

@@ -37,6 +37,7 @@ class WinogradRule(Rule):
     them (the attribute `winograd`)."""
 
     name: ClassVar[str] = "winograd"
+    exact: ClassVar[bool] = False
 
     def applies(self, kernel: KernelView, target: Target) -> bool:
         if "winograd" not in kernel.func.attrs:
