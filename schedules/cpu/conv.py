@@ -18,6 +18,15 @@ BROADCAST_CYCLES = 0.25
 WEIGHT_CYCLES = 0.9
 """What a vector of weights from the L2 cache adds to a step: measured."""
 
+STORE_CYCLES = 3.0
+"""What an accumulator's epilogue and store cost."""
+
+COPY_COST = 1.1
+"""Factor on the time of a layer whose input has to be copied for its tiles alone."""
+
+TASKS = 8
+"""Chunks of rows to make at least: threads of any usual number get equal shares."""
+
 
 class ConvRule(Rule):
     """Blocks `conv` and `out`, and maybe `pad`. Domain of `conv`: n, *spatial, block, lane; *window, channel."""
@@ -29,27 +38,26 @@ class ConvRule(Rule):
 
     def choose(self, kernel: KernelView, target: Target) -> ConvKnobs:
         (_, *spatial, blocks, lanes), taps = kernel.domain("conv")
-        if kernel.has("partial"):
-            taps = (*taps, *kernel.domain("partial")[1])
-        rows = spatial[-2] if len(spatial) > 1 else 1
-        best = min(
-            _tiles(rows, spatial[-1], blocks, target.vector_registers),
-            key=lambda tile: (_cycles(tile, spatial, blocks, prod(taps), kernel.has("pad"), len(taps) == 1), tile),
-        )
-        weights = blocks * lanes * prod(taps) * 4
-        outside = weights > L2_SHARE * target.l2
-        chunk = 1 if outside else _chunk(kernel, -(-rows // best[0]), best[0], target)
-        rows, columns, vectors = best
+        depth = prod(taps) * (prod(kernel.domain("partial")[1]) if kernel.has("partial") else 1)
+        rounds = kernel.has("pad") or len(taps) == 1
+        rows, columns, vectors = best_tile(spatial, blocks, depth, target, rounds=rounds)
+        outside = blocks * lanes * depth * 4 > L2_SHARE * target.l2
+        height = spatial[-2] if len(spatial) > 1 else 1
+        chunk = 1 if outside else _chunk(kernel, -(-height // rows), rows, target)
         return ConvKnobs(rows=rows, columns=columns, vectors=vectors, filters_outside=outside, chunk=chunk)
 
     def schedule(self, kernel: KernelView, knobs: ConvKnobs, target: Target) -> Any:
         return schedule_tile(kernel, knobs, target)
 
 
-def best_tile(spatial: list[int], blocks: int, depth: int, target: Target) -> tuple[int, int, int]:
-    """The register tile (rows, columns, vectors) for products of `depth` over rounded rows and columns."""
-    tiles = _tiles(spatial[0], spatial[1], blocks, target.vector_registers)
-    return min(tiles, key=lambda tile: (_cycles(tile, spatial, blocks, depth, True, False), tile))
+def best_tile(spatial: list[int], blocks: int, depth: int, target: Target, *, rounds: bool) -> tuple[int, int, int]:
+    """The register tile (rows, columns, vectors) for sums of `depth` products at the positions of `spatial`.
+
+    `rounds`: positions may be rounded up to the tile without a copy of the input.
+    """
+    rows = spatial[-2] if len(spatial) > 1 else 1
+    tiles = _tiles(rows, spatial[-1], blocks, target.vector_registers)
+    return min(tiles, key=lambda tile: (_cycles(tile, rows, spatial[-1], blocks, depth, rounds), tile))
 
 
 def _tiles(rows: int, columns: int, blocks: int, registers: int) -> list[tuple[int, int, int]]:
@@ -65,16 +73,15 @@ def _tiles(rows: int, columns: int, blocks: int, registers: int) -> list[tuple[i
     ]
 
 
-def _cycles(tile: tuple[int, int, int], spatial: list[int], blocks: int, depth: int, padded: bool, flat: bool) -> float:
+def _cycles(tile: tuple[int, int, int], height: int, width: int, blocks: int, depth: int, rounds: bool) -> float:
     """Cycles of one core for the whole layer: two FMAs per cycle of 4 cycles' latency, what loads add to that, and
     the tile's store."""
     rows, columns, vectors = tile
     fma = rows * columns * vectors
     per_step = max(fma / 2, 4.0) + BROADCAST_CYCLES * rows * columns + WEIGHT_CYCLES * vectors
-    height = spatial[-2] if len(spatial) > 1 else 1
-    rounded = -(-height // rows) * -(-spatial[-1] // columns)
-    copies = 1.1 if not padded and not flat and (height % rows or spatial[-1] % columns) else 1.0
-    return rounded * (blocks / vectors) * (depth * per_step + 3.0 * fma) * copies
+    tiles = -(-height // rows) * -(-width // columns) * (blocks / vectors)
+    copies = COPY_COST if not rounds and (height % rows or width % columns) else 1.0
+    return tiles * (depth * per_step + STORE_CYCLES * fma) * copies
 
 
 def _chunk(kernel: KernelView, tiles: int, rows: int, target: Target) -> int:
@@ -82,7 +89,5 @@ def _chunk(kernel: KernelView, tiles: int, rows: int, target: Target) -> int:
     if not kernel.has("pad"):
         return 1
     width = prod(kernel.domain("pad")[0][-2:]) * 4
-    fitting = [
-        c for c in range(1, tiles + 1) if c == 1 or (tiles / c >= 8 and c * rows * width <= L2_SHARE * target.l2)
-    ]
-    return max(fitting, key=lambda c: (-(-(-tiles // c) * c - tiles) if c > 1 else 0, c))
+    cached = [c for c in range(1, tiles // TASKS + 1) if c * rows * width <= L2_SHARE * target.l2]
+    return max((c for c in cached if tiles % c == 0), default=1)

@@ -58,7 +58,7 @@ class WinogradRule(Rule):
         (_, height, width, blocks, _), _ = kernel.domain("conv")
         down, across = -(-height // TILE), -(-width // TILE)
         channels = prod(kernel.domain("conv")[1]) // 9 or 1
-        rows, columns, vectors = best_tile([1, across], blocks, channels, target)
+        rows, columns, vectors = best_tile([across], blocks, channels, target, rounds=True)
         per_row = WINDOW**2 * across * channels * 8
         fitting = [c for c in range(1, down + 1) if down % c == 0 and down // c >= 2 * target.cores]
         chunk = max((c for c in fitting if c * per_row <= target.l2 // 2), default=1)
