@@ -8,8 +8,8 @@
 #ifndef MODEL
 #define MODEL digits        /* prefix of the functions in the header */
 #define HEADER "digits.h"
-#define INPUT input         /* name of the input and of the output in the header */
-#define OUTPUT output
+#define INPUT image         /* name of the input and of the output in the header */
+#define OUTPUT digit
 #endif
 
 #include HEADER

@@ -82,10 +82,12 @@ def supported_layers() -> dict[str, str]:
 
 
 def nearest(name: str, names: Sequence[str]) -> str:
-    """A remedy that names what is most like `name`, whatever its case."""
+    """A remedy that names what is most like `name`, whatever its case, if anything is."""
     lower = {known.lower(): known for known in names}
-    (close,) = difflib.get_close_matches(name[:100].lower(), lower, n=1, cutoff=0.0)
-    return f"the nearest that is supported is {lower[close]}"
+    close = difflib.get_close_matches(name[:100].lower(), lower, n=1)
+    return (
+        f"the nearest that is supported is {lower[close[0]]}" if close else "docs/supported.md lists what is supported"
+    )
 
 
 def _refuse_quantized(fields: Fields) -> None:

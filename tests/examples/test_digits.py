@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+
+import convc
 
 FOLDER = Path(__file__).parent.parent.parent / "examples" / "digits"
 
@@ -40,6 +43,17 @@ def test_the_demo_compiles_and_classifies(demo: ModuleType, capsys: pytest.Captu
         assert part in out
     assert "\x1b" not in out, "colours in output that is not a terminal's"
     assert all(name.startswith(("libc.", "libm.", "ld-linux")) for name in demo.needed(demo.OUTPUT))
+
+
+def test_the_program_in_c_reads_a_digit(tmp_path: Path) -> None:
+    convc.compile(FOLDER / "digits.keras", tmp_path / "digits.so", header=True)
+    program = tmp_path / "run_model"
+    source = FOLDER.parent / "c" / "run_model.c"
+    subprocess.run(["cc", f"-I{tmp_path}", source, "-o", program, tmp_path / "digits.so"], check=True)
+    with np.load(FOLDER / "heldout.npz") as heldout:
+        image, label = heldout["images"][0], int(heldout["labels"][0])
+    result = subprocess.run([program], input=image.astype("<f4").tobytes(), capture_output=True, check=True)
+    assert np.argmax(np.array(result.stdout.split(), np.float32)) == label
 
 
 def test_a_refusal_is_one_line(
