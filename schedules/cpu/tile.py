@@ -75,11 +75,17 @@ def _split(kernel: KernelView, knobs: ConvKnobs, domain: tuple[int, ...]) -> _Lo
 
 
 def _positions_outside(kernel: KernelView, knobs: ConvKnobs, loops: _Loops, work: int, target: Target) -> Any:
-    """Tasks are chunks of rows, with the padding that they read; weights stay in the L2 cache."""
+    """Tasks are chunks of rows, with the padding that they read; weights stay in the L2 cache.
+
+    Where there are no rows, the input is padded beforehand: neighbouring tiles share most of what they read.
+    """
     sch = kernel.sch
+    pads = kernel.has("pad") and bool(loops.chunks)
+    if kernel.has("pad") and not pads:
+        simple(kernel, kernel.block("pad"), target)
     order = [loops.batch, *loops.chunks, *loops.steps, loops.strips]
     sch.reorder(*order, *loops.reduction, *loops.tile)
-    tasks = 1 + len(loops.chunks) if kernel.has("pad") else len(order)
+    tasks = 1 + len(loops.chunks) if pads else len(order)
     extents = [kernel.extent(loop) for loop in order]
     task = parallel(kernel, order[:tasks], work)
     innermost = order[-1] if tasks < len(order) else task
@@ -88,7 +94,7 @@ def _positions_outside(kernel: KernelView, knobs: ConvKnobs, loops: _Loops, work
     if kernel.has("partial"):
         sch.compute_at(kernel.block("partial"), loops.reduction[-1], preserve_unit_loops=True)
         _partial_sums(kernel, loops, around + len(loops.reduction))
-    if kernel.has("pad"):
+    if pads:
         sch.compute_at(kernel.block("pad"), task)
         vectorize(kernel, kernel.loops("pad")[-1], target.lanes)
     store_tile(kernel, around, loops.lanes)

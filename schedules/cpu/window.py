@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, ClassVar
 
-from convc.schedules.cpu.loops import parallel, store_tile, vectorize
+from convc.schedules.cpu.loops import parallel, simple, store_tile, vectorize
 from convc.schedules.rule import KernelView, Knobs, Rule
 from convc.target import Target
 
@@ -62,15 +62,16 @@ class WindowRule(Rule):
             outer, inside = [*outer[:-1], chunk], [row]
         order = [n, *outer, *inside, column, channel]
         sch.reorder(*order, *reduction, columns, lane)
-        if kernel.has("pad") or len(outer) > 0:
-            task = parallel(kernel, order[: 1 + len(outer)], work)
+        if outer:
+            task, rest = parallel(kernel, order[: 1 + len(outer)], work), [*inside, column, channel]
         else:
-            task = parallel(kernel, [n, column, channel], work)
-        rest = [*inside, column, channel] if outer or kernel.has("pad") else []
+            task, rest = parallel(kernel, order, work), []
         innermost = rest[-1] if rest else task
         sch.set_scope(block, 0, "local")
         sch.reverse_compute_at(out, innermost)
-        if kernel.has("pad"):
+        if kernel.has("pad") and not outer:
+            simple(kernel, kernel.block("pad"), target)
+        elif kernel.has("pad"):
             sch.compute_at(kernel.block("pad"), task)
             vectorize(kernel, kernel.loops("pad")[-1], target.lanes)
         store_tile(kernel, 1 + len(rest), lanes)
