@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from convc.build.program import Program
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -28,3 +32,19 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
         assert text == path.read_text(encoding="utf-8"), f"{name} differs; pytest --update-golden accepts the new text"
 
     return check
+
+
+@pytest.fixture
+def programs(monkeypatch: pytest.MonkeyPatch) -> list[Program]:
+    """The programs of the libraries that are linked during the test, in order."""
+    from convc.build import emit
+    from convc.build.link import link
+
+    linked: list[Program] = []
+
+    def record(program: Program, *rest: Any) -> None:
+        linked.append(program)
+        link(program, *rest)
+
+    monkeypatch.setattr(emit, "link", record)
+    return linked

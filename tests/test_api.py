@@ -11,6 +11,8 @@ import pytest
 
 import convc
 from convc import api
+from convc import target as targets
+from convc.build.program import Program
 from convc.errors import ConvcError, ModelError, ShapeError, TargetError, UnsupportedError
 from convc.ops import evaluate
 from tests.tolerances import assert_close
@@ -148,6 +150,29 @@ def test_compile_and_run(tmp_path: Path) -> None:
         assert (spec.name, spec.shape) == ("x", (2, 4, 4, 2))
         y = module(x)
     assert_close(np.asarray(y), evaluate(graph, {"x": x})[graph.outputs[0]])
+
+
+WIDE: list[dict[str, Any]] = [
+    {"class_name": "InputLayer", "config": {"name": "x", "batch_shape": [None, 28, 28, 32]}},
+    {"class_name": "Conv2D", "config": {"name": "conv", "filters": 32, "kernel_size": 3, "padding": "same"}},
+]
+"""A layer that Winograd's algorithm is chosen for."""
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_exact_excludes_winograd(tmp_path: Path, programs: list[Program], exact: bool) -> None:
+    path, target = tmp_path / "net.so", targets.resolve("x86-64-v3")
+    report = convc.compile(WIDE, path, target=target.name, weights="random:3", exact=exact)
+    (program,) = programs
+    assert len(program.expansions) == (0 if exact else 1)
+    assert report.weights_bytes == (9 * 32 * 32 + 32) * 4
+    if target.arch != targets.host_arch() or not set(target.features) <= targets.host_features():
+        return
+    graph = api.read(WIDE, weights="random:3")
+    x = np.random.default_rng(5).standard_normal((1, 28, 28, 32)).astype(np.float32)
+    with convc.load(path) as module:
+        got = np.asarray(module(x))
+    assert_close(got, evaluate(graph, {"x": x})[graph.outputs[0]], "kernel" if exact else "winograd")
 
 
 def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:

@@ -63,6 +63,11 @@ def check(program: Program) -> None:
     for offset, data in program.weights:
         assert offset % ALIGNMENT == 0, "misaligned weights"
         assert 0 <= offset <= program.weights_bytes - data.nbytes, "weights are outside their storage"
+    for expansion in program.expansions:
+        assert expansion.source % ALIGNMENT == expansion.target % ALIGNMENT == 0, "misaligned expansion"
+        assert 0 <= expansion.source <= program.weights_bytes - 36 * expansion.count, (
+            "an expansion reads past the weights"
+        )
 
 
 def _writes_output(launch: Launch) -> bool:

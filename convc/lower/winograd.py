@@ -70,7 +70,7 @@ class PackedWinograd(Packing):
         g = np.array(FILTER)
         stored = self.stored(value).astype(np.float64)
         transformed: Array = np.einsum("ir,js,rsbcl->ijbcl", g, g, stored, optimize=True)
-        return transformed.astype(np.float32)
+        return transformed.astype(np.float32, order="C")
 
     @property
     def is_expanded(self) -> bool:

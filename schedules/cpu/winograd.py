@@ -42,9 +42,8 @@ class WinogradRule(Rule):
     def applies(self, kernel: KernelView, target: Target) -> bool:
         if "winograd" not in kernel.func.attrs:
             return False
-        (batch, height, width, blocks, lanes), taps = kernel.domain("conv")
-        depth = prod(taps) * (prod(kernel.domain("partial")[1]) if kernel.has("partial") else 1)
-        channels, filters = depth // 9, blocks * lanes
+        (batch, height, width, blocks, lanes), _ = kernel.domain("conv")
+        channels, filters = _channels(kernel), blocks * lanes
         tiles = batch * -(-height // TILE) * -(-width // TILE)
         flops = 4 * target.lanes * FLOPS_SHARE
         direct = 18 * channels * filters * batch * height * width / flops / target.cores
@@ -57,7 +56,7 @@ class WinogradRule(Rule):
     def choose(self, kernel: KernelView, target: Target) -> WinogradKnobs:
         (_, height, width, blocks, _), _ = kernel.domain("conv")
         down, across = -(-height // TILE), -(-width // TILE)
-        channels = prod(kernel.domain("conv")[1]) // 9 or 1
+        channels = _channels(kernel)
         rows, columns, vectors = best_tile([across], blocks, channels, target, rounds=True)
         per_row = WINDOW**2 * across * channels * 8
         fitting = [c for c in range(1, down + 1) if down % c == 0 and down // c >= 2 * target.cores]
@@ -130,3 +129,9 @@ class WinogradRule(Rule):
         if kernel.has("pad"):
             sch.compute_at(kernel.block("pad"), task)
             vectorize(kernel, kernel.loops("pad")[-1], target.lanes)
+
+
+def _channels(kernel: KernelView) -> int:
+    """Input channels of the direct convolution that the kernel still is when a rule is chosen."""
+    partial = prod(kernel.domain("partial")[1]) if kernel.has("partial") else 1
+    return prod(kernel.domain("conv")[1]) * partial // 9

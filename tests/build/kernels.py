@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,8 @@ import tvm
 from tvm import te
 
 from convc.build.link import link
-from convc.build.program import Buffer, Launch, Port, Program, Storage
+from convc.build.memory import round_up
+from convc.build.program import Buffer, Expansion, Launch, Port, Program, Storage
 from convc.ir import Array, DType, TensorType
 from convc.target import Target, resolve
 
@@ -106,6 +107,24 @@ def plain(name: str = "plain") -> Program:
     """y = 2 x: one input and one output, no arena and no weights."""
     launch = Launch("double", "d", (Buffer(Storage.INPUT, 0, Y), Buffer(Storage.OUTPUT, 0, Y)), Y.elements, 2 * Y.bytes)
     return Program(name, (Port("x", Y),), (Port("y", Y),), (launch,), 0, 0, [], 0)
+
+
+def expanded(kernels: Sequence[Array], offsets: Sequence[int], name: str = "expanded") -> Program:
+    """Twice the weights that are made at load from `kernels`, each [9, count]: an output for each byte offset."""
+    weights: list[tuple[int, Array]] = []
+    expansions: list[Expansion] = []
+    end = target = 0
+    for kernel in kernels:
+        weights.append((end, kernel))
+        expansions.append(Expansion(end, target, kernel.shape[1]))
+        end += round_up(kernel.nbytes)
+        target += round_up(expansions[-1].bytes)
+    launches = tuple(
+        Launch("double", f"d{i}", (Buffer(Storage.EXPANDED, offset, Y), Buffer(Storage.OUTPUT, i, Y)), Y.elements, 1)
+        for i, offset in enumerate(offsets)
+    )
+    outputs = tuple(Port(f"y{i}", Y) for i in range(len(offsets)))
+    return Program(name, (), outputs, launches, 0, 0, weights, end, tuple(expansions))
 
 
 def inputs_of_mixed(seed: int = 1) -> dict[str, Array]:

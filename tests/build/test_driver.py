@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 import subprocess
 import sys
 import threading
@@ -17,7 +18,9 @@ from convc.build import driver
 from convc.build.link import link
 from convc.build.program import Port, Program
 from convc.ir import Array, TensorType
+from convc.lower.winograd import FILTER
 from tests.build import kernels
+from tests.support.process import constant_memory
 from tests.tolerances import RELATIVE, assert_close, relative_error
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "c" / "run_model.c"
@@ -275,3 +278,83 @@ def test_a_scalar_has_no_shape_in_the_tables() -> None:
     launch = replace(plain.launches[0], arguments=buffers)
     program: Program = replace(plain, inputs=(Port("x", scalar),), outputs=(Port("y", scalar),), launches=(launch,))
     assert "{STORAGE_INPUT, 0, UINT64_C(0), NULL, {2, 32, 1}}" in driver.source(program, kernels.target(), 0)
+
+
+def kernels_3x3(seed: int, count: int) -> Array:
+    return np.random.default_rng(seed).standard_normal((9, count)).astype(np.float32)
+
+
+def transformed(kernels: Array) -> Array:
+    """G g G' of each, [36, count] in float64."""
+    g = np.array(FILTER)
+    result: Array = np.einsum("ir,js,rsk->ijk", g, g, kernels.reshape(3, 3, -1).astype(np.float64))
+    return result.reshape(36, -1)
+
+
+def test_weights_that_are_made_at_load(kernels_object: Path, tmp_path: Path) -> None:
+    """Two sets of kernels: more than the 256 that the driver takes at a time, and fewer."""
+    sets = [kernels_3x3(1, 300), kernels_3x3(2, 145)]
+    first, second = (transformed(kernels_).reshape(-1) for kernels_ in sets)
+    # An output has 5120 elements: two for the beginning and the end of the first set, one for that of the second.
+    starts = [(first, 0), (first, 5120), (first, 5680), (second, 0)]
+    offsets = [0, 5120 * 4, 5680 * 4, 10800 * 4]
+    program = kernels.expanded(sets, offsets)
+    assert program.expanded_bytes == (10800 + 5220) * 4
+    model = CModel(kernels.build(program, kernels_object, tmp_path))
+    context = model.create(2)
+    assert context, model.message(None)
+    outputs = [empty() for _ in starts]
+    assert model.call(context, *outputs) == 0
+    for got, (values, start) in zip(outputs, starts, strict=True):
+        want = values[start : start + kernels.Y.elements].astype(np.float32)
+        np.testing.assert_array_max_ulp(got.reshape(-1) / 2, want, maxulp=1)
+    model.destroy(context)
+
+
+def test_weights_are_made_once_for_all_contexts(kernels_object: Path, tmp_path: Path) -> None:
+    """Threads that create contexts at the same time all see the whole weights; what is mapped grows by one copy."""
+    kernels_ = kernels_3x3(3, 40_000)
+    program = kernels.expanded([kernels_], [0, 36 * 4 * 40_000 - kernels.Y.bytes], "once")
+    model = CModel(kernels.build(program, kernels_object, tmp_path))
+    want = transformed(kernels_).reshape(-1)[-kernels.Y.elements :].astype(np.float32)
+    before, together = constant_memory(), threading.Barrier(4)
+    results: list[tuple[int, Array]] = []
+
+    def run() -> None:
+        together.wait()
+        context = model.create(1)
+        y, z = empty(), empty()
+        assert model.call(context, y, z) == 0
+        results.append((context, z))
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 4
+    for context, z in results:
+        np.testing.assert_array_max_ulp(z.reshape(-1) / 2, want, maxulp=1)
+        model.destroy(context)
+    assert constant_memory() - before == -(-program.expanded_bytes // mmap.PAGESIZE) * mmap.PAGESIZE
+
+
+def test_weights_that_do_not_fit_in_memory(kernels_object: Path, tmp_path: Path) -> None:
+    program = kernels.expanded([kernels_3x3(3, 400)], [0], "large")
+    (expansion,) = program.expansions
+    beyond = replace(program, expansions=(expansion, replace(expansion, target=1 << 47)))
+    model = CModel(kernels.build(beyond, kernels_object, tmp_path))
+    for _ in range(2):
+        assert not model.create(1)
+        assert "memory" in model.message(None)
+
+
+def test_expanded_buffers_are_inside_what_is_made() -> None:
+    program = kernels.expanded([kernels_3x3(3, 143)], [0])
+    driver.check(program)
+    with pytest.raises(AssertionError, match="outside its storage"):
+        driver.check(replace(program, expansions=()))
+    with pytest.raises(AssertionError, match="outside its storage"):
+        driver.check(kernels.expanded([kernels_3x3(3, 143)], [128]))
+    with pytest.raises(AssertionError, match="misaligned"):
+        driver.check(kernels.expanded([kernels_3x3(3, 300)], [4]))

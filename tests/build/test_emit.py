@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,15 +27,17 @@ from convc.target import Target, host_arch, host_features, known, native
 from tests.cases import fused
 from tests.cli.conftest import LAYERS
 from tests.support.kernels import PARTS, Subject, check, joined, kernel_groups
+from tests.support.process import constant_memory
 from tests.tolerances import assert_close
 
 ROOT = Path(__file__).parents[2]
 
 
-def built(graph: Graph, output: Path, target: Target | None = None) -> EmitReport:
+def built(graph: Graph, output: Path, target: Target | None = None, *, exact: bool = False) -> EmitReport:
     """Writes the library of `graph`."""
     grouped = optimize(graph).grouped
-    return emit(grouped, target=target or native(), output=output, header=None, progress=lambda *call: None)
+    quiet = lambda *call: None  # noqa: E731
+    return emit(grouped, target=target or native(), output=output, header=None, exact=exact, progress=quiet)
 
 
 def answers(library: Path, feeds: Mapping[str, Array], threads: int) -> dict[str, Array]:
@@ -170,7 +174,7 @@ def test_only_the_arena_is_overread() -> None:
     b = builder()
     first = b.conv(b.input(1, 5, 5, 16), 32, 1)
     (group,) = kernel_groups(optimize(graph_of(b, first)).grouped)
-    kernels = Kernels(native())
+    kernels = Kernels(native(), exact=False)
     _, bounded = kernels.arguments(group, bounded=True)
     _, free = kernels.arguments(group, bounded=False)
     assert [argument.overread for argument in bounded] == [0] * len(bounded)
@@ -267,6 +271,7 @@ def test_a_missing_compiler_is_said_first(tmp_path: Path, monkeypatch: pytest.Mo
             target=native(),
             output=tmp_path / "net.so",
             header=None,
+            exact=False,
             progress=lambda done, total, what: steps.append(what),
         )
     assert steps == []
@@ -288,3 +293,72 @@ def test_weights_are_packed_once_for_each_use(tmp_path: Path, monkeypatch: pytes
     program = planned(graph_of(b, y), tmp_path, monkeypatch)
     assert len(program.launches) == 2
     assert len(program.weights) == 1
+
+
+def winograd_net(seed: int = 7) -> tuple[Graph, dict[str, Array]]:
+    """A stem, two layers that the rule picks, the second one twice, and a classifier."""
+    b = fused.Builder(np.random.default_rng(seed))
+    y = b.apply(Relu(), b.conv(b.input(1, 24, 24, 3), 64, bias=True))
+    y = b.apply(Relu(), b.apply(Add(), b.conv(y, 64, bias=True), y))
+    kernel, op = b.weights(3, 3, 64, 64, scale=1 / 24), Conv((1, 1), ((1, 1), (1, 1)), (1, 1))
+    y = b.apply(op, b.apply(Relu(), b.apply(op, y, kernel)), kernel)
+    y = b.apply(MaxPool((24, 24), (24, 24), ((0, 0), (0, 0))), y)
+    return graph_of(b, b.dense(b.apply(Reshape((1, 64)), y), 10)), b.feeds
+
+
+ONE_CORE = replace(native(), cores=1)
+"""For as many cores as this machine has, the rule might choose otherwise."""
+
+
+def test_winograd_layers_in_a_library(tmp_path: Path, programs: list[Program]) -> None:
+    graph, feeds = winograd_net()
+    fast = built(graph, tmp_path / "net.so", ONE_CORE)
+    slow = built(graph, tmp_path / "exact.so", ONE_CORE, exact=True)
+    program, exact = programs
+    assert [expansion.count for expansion in program.expansions] == [64 * 64] * 2
+    assert program.expanded_bytes == 2 * 36 * 64 * 64 * 4
+    assert exact.expansions == ()
+    layers = [launch for launch in program.launches for b in launch.arguments if b.storage is Storage.EXPANDED]
+    assert len(layers) == 3
+    want = Subject("net", graph, feeds).want["output0"]
+    assert_close(answers(tmp_path / "net.so", feeds, 2)["output0"], want, "winograd")
+    assert_close(answers(tmp_path / "exact.so", feeds, 2)["output0"], want, "kernel")
+    stem, classifier = (9 * 3 * 64 + 64) * 4, 64 * 16 * 4 + 64
+    assert fast.weights_bytes == sum(-(-data.nbytes // 64) * 64 for _, data in program.weights)
+    assert fast.weights_bytes <= stem + classifier + (2 * 9 * 64 * 64 + 64) * 4
+    for report, name in ((fast, "net.so"), (slow, "exact.so")):
+        assert artifact.read(tmp_path / name).weights_bytes == report.weights_bytes
+    size, transformed = (tmp_path / "net.so").stat().st_size, 2 * 36 * 64 * 64 * 4
+    assert fast.weights_bytes < size < transformed
+
+
+def test_clones_share_what_is_made_at_load(tmp_path: Path) -> None:
+    """Threads that open the same library at the same time, each for itself and a clone, get the right answers."""
+    graph, feeds = winograd_net(8)
+    graph = replace(graph, name="shared")
+    built(graph, tmp_path / "shared.so", ONE_CORE)
+    want = Subject("net", graph, feeds).want["output0"]
+    before, together = constant_memory(), threading.Barrier(2)
+    opened: list[runtime.Module] = []
+    results: list[Array] = []
+
+    def run() -> None:
+        together.wait()
+        module = runtime.load(tmp_path / "shared.so", threads=1)
+        clone = module.clone()
+        opened.extend((module, clone))
+        for model in (module, clone, module):
+            results.append(model.run(feeds)["output0"])
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 6
+    for got in results:
+        assert_close(got, want, "winograd")
+        np.testing.assert_array_equal(got, results[0])
+    assert constant_memory() - before == 2 * 36 * 64 * 64 * 4
+    for model in opened:
+        model.close()

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from convc import artifact
+from convc.build.program import Program
 from convc.cli import main
 from tests.cli.conftest import LAYERS, write_model
 
@@ -52,6 +53,20 @@ def test_compile_json(model: Path, tmp_path: Path) -> None:
     assert 0 < report["arena_bytes"] <= report["activation_bytes"]
     assert artifact.read(path).inputs[0].shape == (2, 6, 6, 2)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_compile_exact(tmp_path: Path, programs: list[Program]) -> None:
+    """The option excludes Winograd's algorithm, which a layer of this size otherwise gets."""
+    config = {"name": "conv", "filters": 32, "kernel_size": 3, "padding": "same"}
+    layers = [
+        {"class_name": "InputLayer", "config": {"name": "x", "batch_shape": [None, 28, 28, 32]}},
+        {"class_name": "Conv2D", "config": config},
+    ]
+    model = write_model(tmp_path / "wide.json", layers)
+    for options in ((), ("--exact",)):
+        result = invoke("compile", model, "-o", tmp_path / "m.so", *RANDOM, "--target", "x86-64-v3", *options)
+        assert result.exit_code == 0, result.output
+    assert [len(program.expansions) for program in programs] == [1, 0]
 
 
 def test_compile_names_the_library_after_the_model(

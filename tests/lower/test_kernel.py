@@ -60,7 +60,7 @@ def test_another_structure_is_another_kernel(changes: dict[str, int]) -> None:
     assert lower.lower(one, LAYOUT, bounded=True).name != lower.lower(other, LAYOUT, bounded=True).name
 
 
-def test_attributes_wiring_and_bounds_are_in_the_signature() -> None:
+def test_attributes_and_wiring_are_in_the_signature() -> None:
     def residual(same: bool) -> Group:
         b = builder()
         x = b.input(1, 5, 5, 8)
@@ -71,8 +71,20 @@ def test_attributes_wiring_and_bounds_are_in_the_signature() -> None:
         return group_of(b, b.apply(op, b.conv(b.input(1, 5, 5, 8), 8)))
 
     groups = [residual(True), residual(False), activated(Relu()), activated(Relu(max_value=6.0)), activated(Sigmoid())]
-    signatures = [lower.signature(group, bounded=bounded) for group in groups for bounded in (True, False)]
-    assert len(set(signatures)) == len(signatures)
+    assert len({signature(group) for group in groups}) == len(groups)
+
+
+def test_only_pointwise_kernels_depend_on_bounds() -> None:
+    """Only they read behind their input; others are the same kernel wherever their input lies."""
+    b = builder()
+    x = b.input(1, 5, 5, 8)
+    pointwise, other = group_of(b, b.conv(x, 8, 1)), group_of(b, b.conv(x, 8))
+    bounded, free = (lower.signature(pointwise, bounded=bounded) for bounded in (True, False))
+    assert bounded == f"{free}; bounded"
+    assert lower.signature(other, bounded=True) == lower.signature(other, bounded=False)
+    names = [lower.lower(g, LAYOUT, bounded=bounded).name for g in (pointwise, other) for bounded in (True, False)]
+    assert names[0] != names[1]
+    assert names[2] == names[3]
 
 
 def test_names_are_c_identifiers_that_say_what_is_computed() -> None:
@@ -100,11 +112,17 @@ def test_packed_kernel(shape: tuple[int, ...], lanes: int, packed: tuple[int, ..
             np.testing.assert_array_equal(got[block, ..., lane], expected)
 
 
-def test_packed_depthwise() -> None:
-    value = np.random.default_rng(3).standard_normal((3, 5, 1, 7)).astype(np.float32)
-    got = PackedDepthwise().apply(value)
-    assert got.shape == PackedDepthwise().shape(value.shape) == (3, 5, 7)
-    np.testing.assert_array_equal(got, value[:, :, 0])
+@pytest.mark.parametrize(
+    ("filters", "lanes", "stored"), [(7, 16, 8), (7, 4, 8), (17, 16, 32), (24, 16, 24), (32, 16, 32), (3, 1, 3)]
+)
+def test_packed_depthwise(filters: int, lanes: int, stored: int) -> None:
+    """Whole vectors, or half ones where those fit as they are; what is behind the last filter is zero."""
+    value = np.random.default_rng(3).standard_normal((3, 5, 1, filters)).astype(np.float32)
+    got = PackedDepthwise(lanes).apply(value)
+    assert got.shape == PackedDepthwise(lanes).shape(value.shape) == (3, 5, stored)
+    assert got.flags.c_contiguous
+    np.testing.assert_array_equal(got[..., :filters], value[:, :, 0])
+    assert not got[..., filters:].any()
 
 
 @pytest.mark.parametrize(

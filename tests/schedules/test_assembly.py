@@ -1,8 +1,9 @@
-"""The inner loop of a convolution, in machine code: one FMA per accumulator of the tile, none spilled."""
+"""The inner loops of convolutions, in machine code: one FMA per accumulator of the tile, none spilled."""
 
 from __future__ import annotations
 
 import re
+from functools import partial
 from math import prod
 
 import pytest
@@ -14,6 +15,7 @@ from tests.cases.conv import conv
 from tests.support.kernels import Kernels, kernel_groups, scheduled, unscheduled
 
 LABEL = re.compile(r"^(\.L\w+):")
+BROADCAST = re.compile(r"vbroadcastss\s+-?\w*\(%r(?!ip|sp)|\(%r(?!ip|sp)\S*\{1to16\}")
 JUMP = re.compile(r"^\s+j\w+\s+(\.L\w+)")
 
 
@@ -46,11 +48,15 @@ CASES = {
 def test_the_register_tile_stays_in_registers(name: str, target: Target) -> None:
     graph = CASES[name].graph()
     (group,) = kernel_groups(optimize(graph).grouped)
-    knobs = schedules.choose(unscheduled(group, target, False).func, target).knobs
+    knobs = schedules.choose(unscheduled(group, target, False).func, target, exact=True).knobs
     tile = prod((knobs.rows, knobs.columns, vars(knobs)["vectors"]))
     assert tile >= target.vector_registers // 2, "a tile this small leaves the units idle"
-    assembly = Kernels([graph], target, scheduled, bounded=False).module.inspect_source("asm")
-    loops = inner_loops(assembly)
+    assembly = Kernels([graph], target, partial(scheduled, exact=True), bounded=False).module.inspect_source("asm")
+    check_loops(inner_loops(assembly), tile, target)
+
+
+def check_loops(loops: list[list[str]], tile: int, target: Target) -> None:
+    """Each loop has `tile` FMAs a step, or a multiple, over whole registers, and does not touch the stack."""
     assert loops
     register = "%zmm" if target.lanes == 16 else "%ymm"
     for body in loops:
@@ -58,6 +64,23 @@ def test_the_register_tile_stays_in_registers(name: str, target: Target) -> None
         assert len(fmas) % tile == 0
         assert all(register in line for line in fmas)
         assert not [line for line in body if "(%rsp" in line], "\n".join(body)
+
+
+@pytest.mark.parametrize(
+    ("target", "size"), [(resolve("sapphirerapids"), 56), (resolve("x86-64-v3"), 60)], ids=lambda value: str(value)[:24]
+)
+def test_the_products_of_winograd_stay_in_registers(target: Target, size: int) -> None:
+    """A row of tiles is a multiple of the register tile, so that there is no remainder. The transforms have FMAs too,
+    and more values than registers; the loops of products are those that broadcast elements of the transformed input."""
+    graph = conv("3x3", (1, size, size, 64), (3, 3, 64, 64), padding="same", bias=True).graph()
+    (group,) = kernel_groups(optimize(graph).grouped)
+    choice = schedules.choose(unscheduled(group, target, False).func, target, exact=False)
+    assert choice.rule.name == "winograd"
+    columns = choice.knobs.columns
+    assert size // 4 % columns == 0
+    assembly = Kernels([graph], target, scheduled, bounded=False).module.inspect_source("asm")
+    loops = [body for body in inner_loops(assembly) if sum(bool(BROADCAST.search(line)) for line in body) >= columns]
+    check_loops(loops, columns * vars(choice.knobs)["vectors"], target)
 
 
 def test_spills_are_seen() -> None:

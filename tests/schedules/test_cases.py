@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import pytest
 
 from convc import lower, schedules
+from convc.build.kernels import build
 from convc.passes import optimize
 from convc.schedules.cpu.fallback import FallbackRule
+from convc.schedules.rule import KernelView
 from convc.target import Target, host_arch, host_features, known, native, resolve
 from tests.cases import ALL, fused
 from tests.support.kernels import (
@@ -20,6 +20,7 @@ from tests.support.kernels import (
     of_case,
     of_recipe,
     scheduled,
+    scheduled_by,
     unscheduled,
 )  # fmt: skip
 
@@ -53,7 +54,7 @@ def test_cases(part: str) -> None:
 @pytest.mark.parametrize("part", ["conv-1", "pool-0", "softmax-0", "fused-0"])
 def test_the_fallback_computes_anything(part: str) -> None:
     subjects = PARTS[part]
-    fallback = partial(scheduled, rule=FallbackRule())
+    fallback = scheduled_by(FallbackRule())
     check(Kernels([subject.graph for subject in subjects], native(), fallback).run, subjects)
 
 
@@ -88,12 +89,12 @@ def test_which_rule(name: str, rule: str) -> None:
     (subject,) = cases(name)
     (group,) = kernel_groups(optimize(subject.graph).grouped)
     draft = unscheduled(group, native(), True)
-    assert schedules.choose(draft.func, native()).rule.name == rule
+    assert schedules.choose(draft.func, native(), exact=True).rule.name == rule
 
 
 EXPECTED_RULES = {
     "activation": {"elementwise"}, "arithmetic": {"elementwise"}, "concat": {"elementwise"},
-    "conv": {"conv", "window"}, "dense": {"conv"}, "pad": {"elementwise"}, "pool": {"window"},
+    "conv": {"conv", "window", "winograd"}, "dense": {"conv"}, "pad": {"elementwise"}, "pool": {"window"},
     "reduce": {"reduce", "fallback"}, "softmax": {"softmax"},
 }  # fmt: skip
 
@@ -103,7 +104,7 @@ def test_the_rules_of_a_stem(stem: str) -> None:
     """Nothing falls through to the fallback that has a rule."""
     target = resolve("x86-64-v3")
     groups = [group for case in ALL[stem] for group in kernel_groups(optimize(case.graph()).grouped)]
-    used = {schedules.choose(unscheduled(group, target, True).func, target).rule.name for group in groups}
+    used = {build(group, target, bounded=True, exact=False).rule for group in groups}
     assert used <= EXPECTED_RULES[stem]
     assert used
 
@@ -112,8 +113,8 @@ def test_the_rules_of_a_stem(stem: str) -> None:
 def test_knobs_are_those_that_the_kernel_is_lowered_for(target: Target) -> None:
     for subject in cases(*REPRESENTATIVES):
         (group,) = kernel_groups(optimize(subject.graph).grouped)
-        choice = schedules.choose(unscheduled(group, target, True).func, target)
+        choice = schedules.choose(unscheduled(group, target, True).func, target, exact=True)
         layout = lower.Layout(target.lanes, choice.knobs.rows, choice.knobs.columns)
         kernel = lower.lower(group, layout, bounded=True)
-        assert choice.rule.applies(schedules.rule.KernelView(kernel.func))
+        assert choice.rule.applies(KernelView(kernel.func), target)
         schedules.schedule(kernel.func, target, choice)

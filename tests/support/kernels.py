@@ -12,10 +12,12 @@ import numpy as np
 import tvm
 
 from convc import lower, ops, schedules
-from convc.build.kernels import tvm_target
+from convc.build import registers
+from convc.build.kernels import build, tvm_target
 from convc.ir import Array, Graph, Node, Op, make
 from convc.ir.group import Group, GroupedGraph
 from convc.passes import optimize
+from convc.schedules.rule import KernelView
 from convc.target import Target
 from tests.cases import ALL, fused
 from tests.cases.case import Case
@@ -73,26 +75,35 @@ def unscheduled(group: Group, target: Target, bounded: bool) -> lower.Kernel:
     return lower.lower(group, lower.Layout(target.lanes), bounded=bounded)
 
 
-def scheduled(group: Group, target: Target, bounded: bool, rule: schedules.Rule | None = None) -> lower.Kernel:
-    """As the library has it; with `rule`, by that rule."""
-    draft = unscheduled(group, target, bounded)
-    choice = schedules.choose(draft.func, target)
-    if rule is not None:
-        choice = replace(choice, rule=rule, knobs=schedules.Knobs())
-    layout = lower.Layout(target.lanes, choice.knobs.rows, choice.knobs.columns)
-    kernel = lower.lower(group, layout, bounded=bounded)
-    return replace(kernel, func=schedules.schedule(kernel.func, target, choice))
+def scheduled(group: Group, target: Target, bounded: bool, *, exact: bool = False) -> lower.Kernel:
+    """As the library has it."""
+    made = build(group, target, bounded=bounded, exact=exact)
+    return lower.Kernel(made.name, made.func, lower.arguments_of(group, made.layout, bounded=bounded))
 
 
-def check(run: Callable[[Subject], Mapping[str, Array]], subjects: Iterable[Subject]) -> None:
-    """Fails with all outputs that are not the reference's."""
-    wrong = []
+def scheduled_by(rule: schedules.Rule) -> Schedule:
+    """By that rule and the knobs it picks, whichever rule would be chosen."""
+
+    def schedule(group: Group, target: Target, bounded: bool) -> lower.Kernel:
+        knobs = rule.choose(KernelView(unscheduled(group, target, bounded).func), target)
+        layout = lower.Layout(target.lanes, knobs.rows, knobs.columns, knobs.winograd)
+        kernel = lower.lower(group, layout, bounded=bounded)
+        return replace(kernel, func=rule.schedule(KernelView(kernel.func), knobs, target))
+
+    return schedule
+
+
+def check(
+    run: Callable[[Subject], Mapping[str, Array]], subjects: Iterable[Subject], tolerance: str = "kernel"
+) -> None:
+    """Fails with all outputs that are not the reference's; `tolerance` is an entry of the table."""
+    wrong, limit = [], RELATIVE[tolerance]
     for subject in subjects:
         got = run(subject)
         for name, want in subject.want.items():
             error = relative_error(got[name], want)
-            if error > RELATIVE["kernel"]:
-                wrong.append(f"{subject.name}, {name}: relative error {error:.3g} is above {RELATIVE['kernel']:.1g}")
+            if error > limit:
+                wrong.append(f"{subject.name}, {name}: relative error {error:.3g} is above {limit:.1g}")
     assert not wrong, "\n".join(wrong)
 
 
@@ -114,7 +125,9 @@ class Kernels:
                 self.kernels[key] = schedule(group, target, bounded)
         functions = {kernel.name: kernel.func for kernel in self.kernels.values()}
         assert len(functions) == len(self.kernels), "kernels of different signatures have different names"
-        self.module: Any = tvm.tirx.build(tvm.IRModule(functions), tvm_target(target)) if functions else None
+        self.module: Any = None
+        if functions:
+            self.module = tvm.tirx.build(tvm.IRModule(functions), tvm_target(target), registers.PIPELINE)
 
     def run(self, subject: Subject) -> dict[str, Array]:
         """The answers of the kernels by output name. What they write is NaN before, so is what they over-read."""
