@@ -11,6 +11,7 @@ from convc.frontends.keras import (  # noqa: F401
     conv,
     dense,
     identity,
+    normalization,
     pad,
     pool,
     shape,

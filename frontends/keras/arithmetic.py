@@ -1,30 +1,64 @@
-"""Merging layers that compute element by element, and Rescaling."""
+"""Layers and functions of keras.ops that add, subtract or multiply element by element, and Rescaling."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import ClassVar
 
+import numpy as np
+
 from convc import ops
 from convc.errors import ShapeError
-from convc.frontends.keras.registry import Layer, register
+from convc.frontends.keras.registry import OPERATOR, Layer, register
 from convc.ir import Array, Node, Origin, make
+
+Function = Callable[[Node, Node, Origin], Node]
+
+
+def _add(a: Node, b: Node, origin: Origin) -> Node:
+    return make(ops.Add(), a, b, origin=origin)
+
+
+def _multiply(a: Node, b: Node, origin: Origin) -> Node:
+    return make(ops.Multiply(), a, b, origin=origin)
+
+
+def _subtract(a: Node, b: Node, origin: Origin) -> Node:
+    """a + -1 b, which rounds as a - b does."""
+    return _add(a, _multiply(b, ops.constant(np.full(1, -1.0), origin), origin), origin)
 
 
 @dataclass(frozen=True)
-class Merge(Layer):
-    """Add and Multiply of two tensors or more, from the left; axes of size one are repeated."""
+class Operator(Layer):
+    """A function of two tensors or constants, broadcast as in NumPy."""
 
-    op: ops.Binary
-    arity: ClassVar = (1, None)
+    function: Function
+    arity: ClassVar[tuple[int, int | None]] = (2, 2)
+
+    def build(self, inputs: Sequence[Node], weights: Mapping[str, Node], origin: Origin) -> Node:
+        return reduce(lambda a, b: self.function(a, b, origin), inputs)
+
+
+@dataclass(frozen=True)
+class Merge(Operator):
+    """A layer that merges tensors of one rank, from the left; axes of size one are repeated."""
+
+    arity: ClassVar[tuple[int, int | None]] = (1, None)
 
     def build(self, inputs: Sequence[Node], weights: Mapping[str, Node], origin: Origin) -> Node:
         if len({x.type.rank for x in inputs}) > 1:
             received = " and ".join(str(x.type.shape) for x in inputs[:4])
             raise ShapeError("", "the inputs differ in their number of axes", received=received)
-        return reduce(lambda a, b: make(self.op, a, b, origin=origin), inputs)
+        return super().build(inputs, weights, origin)
+
+
+@dataclass(frozen=True)
+class Pair(Merge):
+    """A layer that merges two tensors."""
+
+    arity: ClassVar[tuple[int, int | None]] = (2, 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,12 +70,19 @@ class Rescaling(Layer):
 
     def build(self, inputs: Sequence[Node], weights: Mapping[str, Node], origin: Origin) -> Node:
         scale, offset = (ops.constant(value, origin) for value in (self.scale, self.offset))
-        scaled = make(ops.Multiply(), *inputs, scale, origin=origin)
-        return make(ops.Add(), scaled, offset, origin=origin)
+        (x,) = inputs
+        return _add(_multiply(x, scale, origin), offset, origin)
 
 
-register("Add", lambda fields: Merge(ops.Add()), "any number of inputs of one rank")
-register("Multiply", lambda fields: Merge(ops.Multiply()), "any number of inputs of one rank")
+register("Add", lambda fields: Merge(_add), "any number of inputs of one rank")
+register("Multiply", lambda fields: Merge(_multiply), "any number of inputs of one rank")
+register("Subtract", lambda fields: Pair(_subtract), "two inputs of one rank")
+for _name, _function in (("add", _add), ("multiply", _multiply), ("subtract", _subtract)):
+    register(
+        OPERATOR + _name,
+        lambda fields, function=_function: Operator(function),  # type: ignore[misc]
+        "tensors and float32 constants on either side",
+    )
 register(
     "Rescaling",
     lambda fields: Rescaling(fields.numbers("scale"), fields.numbers("offset", 0.0)),

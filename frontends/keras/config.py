@@ -12,6 +12,12 @@ import numpy as np
 from convc.errors import ModelError
 from convc.ir import Array
 
+ARRAY_CLASSES = ("__numpy__", "__tensor__")
+"""How Keras 3 names the constants {"value", "dtype"} of a config."""
+MAX_RANK = 8
+"""Axes of a constant in a config."""
+FLOAT32_MAX = float(np.finfo(np.float32).max)
+
 
 def show(value: object) -> str:
     """`value` for a message: short, and safe for configs nested without end."""
@@ -25,11 +31,11 @@ def class_of(value: object) -> str | None:
 
 
 def plain(value: object) -> object:
-    """Unwraps Keras's `__tuple__` and `__numpy__` objects, one level."""
+    """Unwraps Keras's `__tuple__`, `__numpy__` and `__tensor__` objects, one level."""
     if isinstance(value, Mapping):
         if class_of(value) == "__tuple__":
             return value.get("items")
-        if class_of(value) == "__numpy__" and isinstance(value.get("config"), Mapping):
+        if class_of(value) in ARRAY_CLASSES and isinstance(value.get("config"), Mapping):
             return value["config"].get("value")
     return value
 
@@ -66,10 +72,18 @@ class Fields:
     def numbers(self, key: str, default: float | None = None) -> Array:
         """A finite number, or a list of them, as a float32 vector."""
         value = self.raw(key, default)
-        items = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
-        if not items or not all(is_number(item) for item in items):
+        values = array(value)
+        if values is None or values.ndim > 1:
             raise _unexpected(key, "a finite number or a list of them", value)
-        return np.array(items, np.float32)
+        return np.atleast_1d(values).astype(np.float32)
+
+    def array(self, key: str) -> Array | None:
+        """Finite numbers in lists of lists, or one alone, as float64; None where the config has none."""
+        value = self.raw(key)
+        values = array(value)
+        if value is not None and values is None:
+            raise _unexpected(key, "a finite number, or lists of them of one length", value)
+        return values
 
     def integer(self, key: str, default: int | None = None, *, minimum: int | None = 1) -> int:
         """An integer, at least `minimum` where there is one."""
@@ -118,6 +132,21 @@ def is_number(value: object) -> bool:
         return False
 
 
+def array(value: object) -> Array | None:
+    """Lists of lists of numbers that float32 can hold, or one alone, as float64. None where it is anything else."""
+    shape: list[int] = []
+    items: list[object] = [value]
+    while any(_is_list(item) for item in items):
+        lengths = {len(item) if _is_list(item) else 0 for item in items}  # type: ignore[arg-type]
+        if len(lengths) > 1 or 0 in lengths or len(shape) == MAX_RANK:
+            return None
+        shape.extend(lengths)
+        items = [inner for item in items for inner in item]  # type: ignore[attr-defined]
+    if not all(is_number(item) and abs(item) <= FLOAT32_MAX for item in items):  # type: ignore[arg-type]
+        return None
+    return np.array(items, np.float64).reshape(shape)
+
+
 def is_integer(value: object, minimum: int | None = None) -> bool:
     """Whether a JSON value is an integer, at least `minimum` and below 2**63."""
     if isinstance(value, bool) or not isinstance(value, int):
@@ -145,6 +174,10 @@ def axis_in(axis: int, rank: int) -> int:
     if not -rank <= axis < rank:
         raise ModelError("", "axis is outside the input", expected=f"{-rank} to {rank - 1}", received=str(axis))
     return axis % rank
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)
 
 
 def _wanted(minimum: int | None) -> str:

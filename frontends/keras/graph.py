@@ -150,6 +150,8 @@ class _Builder:
                 sources = [fed[name]]
             elif call < len(unit.calls):
                 sources = [self._tensor(values, ref, unit) for ref in unit.calls[call].items]
+                for position, value in unit.calls[call].constants:
+                    sources.insert(position, constant(value, unit.origin))
             else:
                 sources = [None]
             self._calls += 1

@@ -18,13 +18,14 @@ from convc.ir import Node, Origin, Shape, TensorType
 class Weight:
     """A variable of a layer: its name, Keras's shape, and what draws it; `layout` is the IR's shape where it differs.
 
-    The layout has the same elements in the same order.
+    The layout has the same elements in the same order. `integer` weights are counters, which nothing is computed with.
     """
 
     name: str
     shape: Shape
     initializer: Initializer
     layout: Shape | None = None
+    integer: bool = False
 
 
 class Layer(ABC):
@@ -53,11 +54,14 @@ class Entry:
     note: str
 
 
+OPERATOR = "keras.ops."
+"""What the names of functions of keras.ops begin with in the table."""
+
 _entries: dict[str, Entry] = {}
 
 
 def register(class_name: str, parse: Callable[[Fields], Layer], note: str) -> None:
-    """Adds a Keras class. A name that is taken is refused."""
+    """Adds a Keras class, or `OPERATOR` and the name of a function of keras.ops. A name that is taken is refused."""
     if class_name in _entries:
         old, new = _entries[class_name].parse, parse
         raise ValueError(f"{class_name} is registered twice: by {old} and by {new}")
@@ -70,14 +74,25 @@ def parse_layer(class_name: str, fields: Fields) -> Layer:
         raise UnsupportedError(
             "", "a Lambda holds Python code, which is never executed", remedy="replace it by layers that have a name"
         )
-    if class_name not in _entries:
-        raise UnsupportedError("", "this layer is not supported", remedy=nearest(class_name, tuple(_entries)))
+    if class_name not in _entries or class_name.startswith(OPERATOR):
+        layers = tuple(name for name in _entries if not name.startswith(OPERATOR))
+        raise UnsupportedError("", "this layer is not supported", remedy=nearest(class_name, layers))
     _refuse_quantized(fields)
     return _entries[class_name].parse(fields)
 
 
+def parse_operator(class_name: str) -> Layer:
+    """The function of keras.ops whose class has this name. Raises `UnsupportedError` with an empty subject."""
+    key = OPERATOR + class_name.lower()
+    if key not in _entries:
+        names = ", ".join(name.removeprefix(OPERATOR) for name in sorted(_entries) if name.startswith(OPERATOR))
+        remedy = f"use the layer {class_name}" if class_name in _entries else "use a layer of keras.layers"
+        raise UnsupportedError("", "this operator of keras.ops is not supported", expected=names, remedy=remedy)
+    return _entries[key].parse(Fields({}))
+
+
 def supported_layers() -> dict[str, str]:
-    """The supported Keras classes, in alphabetical order, each with a note on what of it is supported."""
+    """What is supported: Keras classes and functions of keras.ops, in alphabetical order, each with a note."""
     return {name: _entries[name].note for name in sorted(_entries)}
 
 

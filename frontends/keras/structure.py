@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from convc.errors import ConvcError, ModelError, UnsupportedError
-from convc.frontends.keras.calls import Ref, Refs, read_calls, read_ends
+from convc.frontends.keras.calls import Ref, Refs, read_calls, read_ends, read_operands
 from convc.frontends.keras.config import Fields, class_of, is_integer, show
-from convc.frontends.keras.registry import Layer, parse_layer, supported_layers
+from convc.frontends.keras.registry import Layer, parse_layer, parse_operator
 from convc.frontends.keras.source import InputLayer, without_batch
 from convc.ir import Origin
 
@@ -127,7 +127,8 @@ class Parser:
             calls = chain
             try:
                 if not sequential:
-                    calls = tuple(read_calls(layer.get("inbound_nodes"), built))
+                    reader = read_operands if _is_operator(layer) else read_calls
+                    calls = tuple(reader(layer.get("inbound_nodes"), built))
             except ConvcError as error:
                 problem = error
             try:
@@ -142,8 +143,7 @@ class Parser:
     def _body(self, layer: Mapping[str, object], scope: str, path: str, depth: int) -> Layer | Model:
         kind, config = class_of(layer) or "", layer.get("config")
         if _is_operator(layer):
-            remedy = f"use the layer {kind}" if kind in supported_layers() else "use a layer of keras.layers"
-            raise UnsupportedError("", "operators of keras.ops are not supported", remedy=remedy)
+            return parse_operator(kind)
         if _is_custom(layer):
             received = f"module {show(layer.get('module'))}"
             raise UnsupportedError(

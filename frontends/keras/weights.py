@@ -146,9 +146,10 @@ def _dataset(dataset: Any, weight: Weight) -> Array:
         )
     if dataset.attrs.get("dtype") == "bfloat16" and dataset.dtype.itemsize == 2:
         return _from_bfloat16(dataset[()])
-    if dataset.dtype.kind != "f":
+    if dataset.dtype.kind != ("i" if weight.integer else "f"):
+        expected = "an integer" if weight.integer else "floating point"
         raise ModelError(
-            "", f"weight '{weight.name}' has the wrong type", expected="floating point", received=str(dataset.dtype)
+            "", f"weight '{weight.name}' has the wrong type", expected=expected, received=str(dataset.dtype)
         )
     values: Array = dataset[()]
     return values

@@ -33,7 +33,7 @@ def randomise(model: Any, seed: int = 0) -> Any:
     rng = np.random.default_rng(seed)
     for variable in model.variables:
         shape = tuple(variable.shape)
-        if variable.name in ("gamma", "moving_variance"):
+        if variable.name in ("gamma", "moving_variance", "variance"):
             value = rng.uniform(0.5, 1.5, shape)
         elif variable.name in ("kernel", "depthwise_kernel", "pointwise_kernel"):
             fan_in = max(1, int(np.prod(shape[: -2 if "depthwise" in variable.path else -1])))
@@ -43,6 +43,9 @@ def randomise(model: Any, seed: int = 0) -> Any:
         else:
             value = rng.normal(0, 0.3, shape)
         variable.assign(value)
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()  # it computes with copies of its variables
     return model
 
 
