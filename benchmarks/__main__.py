@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
-import numpy as np
 
 from benchmarks import models
 from benchmarks.footprint import Compilation, compile_model, first_answers
@@ -20,7 +19,6 @@ from benchmarks.report import Footprint, Result, to_json, to_markdown
 from convc import api, artifact
 from convc.errors import ConvcError
 from convc.passes import optimize
-from convc.samples import random_array
 
 FOLDER = Path(__file__).parent.parent / "out" / "benchmarks"
 
@@ -98,8 +96,9 @@ class _Subject:
         self._say("exporting to ONNX")
         exported = FOLDER / f"{name}_{batch}.onnx"
         export(optimize(api.read(source, batch=batch)).grouped.graph, exported)
-        inputs = tuple(random_array(spec, 0) for spec in self.metadata.inputs)
-        moved = tuple(channels_first(np.asarray(value)) for value in inputs)
+        (spec,) = self.metadata.inputs
+        inputs = (models.sample(name, spec.shape),)
+        moved = tuple(channels_first(value) for value in inputs)
         peers = [Entry(peer.name, exported, moved) for peer in PEERS if peer.version]
         self.entries = [Entry(CONVC.name, self.library, inputs), *peers]
 

@@ -7,12 +7,35 @@ import sys
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
+from convc.ir import Array, Shape
+
 MODELS: Final = {
     "resnet50": "ResNet50",
     "vgg16": "VGG16",
     "mobilenetv2": "MobileNetV2",
+    "mobilenetv3small": "MobileNetV3Small",
+    "efficientnetb0": "EfficientNetB0",
+    "densenet121": "DenseNet121",
+    "inceptionv3": "InceptionV3",
+    "xception": "Xception",
 }
 """Name on the command line to the name in keras.applications."""
+
+SIDES: Final = {"inceptionv3": 299, "xception": 299}
+"""Pixels along the sides of the input; 224 where not named."""
+
+PIXELS: Final = frozenset({"mobilenetv3small", "efficientnetb0"})
+"""Models that scale pixels of 0 to 255 themselves; the others take what was scaled before."""
+
+
+def sample(name: str, shape: Shape) -> Array:
+    """A seeded input: pixels, or values from N(0, 1)."""
+    generator = np.random.default_rng(0)
+    if name in PIXELS:
+        return generator.uniform(0, 255, shape).astype(np.float32)
+    return generator.standard_normal(shape, np.float32)
 
 
 def ensure(name: str, folder: Path) -> Path:
@@ -28,13 +51,12 @@ def make(name: str, path: Path) -> None:
 
     The logits are scaled to a standard deviation of 1: a saturated softmax hides every error.
     """
-    import numpy as np
-
     from tests.support.keras import keras, randomise, save
 
-    logits = randomise(getattr(keras.applications, MODELS[name])(weights=None, classifier_activation=None))
-    x = np.random.default_rng(0).standard_normal((1, *logits.input_shape[1:]), np.float32)
-    deviation = float(np.std(logits.predict(x, verbose=0)))
+    side = SIDES.get(name, 224)
+    network = getattr(keras.applications, MODELS[name])
+    logits = randomise(network(weights=None, classifier_activation=None, input_shape=(side, side, 3)))
+    deviation = float(np.std(logits.predict(sample(name, (1, side, side, 3)), verbose=0)))
     last = next(layer for layer in reversed(logits.layers) if layer.weights)
     for weight in last.weights:
         weight.assign(np.asarray(weight.value) / deviation)
