@@ -71,8 +71,31 @@ def kernel_name(group: Group, *, bounded: bool) -> str:
 
 
 def arguments_of(group: Group, layout: Layout, *, bounded: bool) -> tuple[Argument, ...]:
-    """The kernel's buffers in order, the output last. Raises `UnsupportedError` for weights that are not constants."""
-    return _arguments(group, frame_of(group), layout, bounded)
+    """The kernel's buffers as it sees them, inputs in order and the output last.
+
+    Raises `UnsupportedError` for weights that are not constants.
+    """
+    frame, anchor, arguments = frame_of(group), group.anchor, []
+    weights = anchor.inputs[1] if isinstance(anchor.op, ops.Conv | ops.Dense) else None
+    for node in group.inputs:
+        if node is weights:
+            if not isinstance(node.op, ops.Constant):
+                raise UnsupportedError(
+                    str(anchor.origin),
+                    "weights that are computed",
+                    expected="constant weights",
+                    received=f"the output of {node.origin}",
+                )
+            arguments.append(_packed(anchor, node, frame, layout))
+            continue
+        type_ = TensorType(frame.view(node.type.shape), node.type.dtype)
+        overread = 0
+        if frame.pointwise and node is anchor.inputs[0] and not bounded:
+            rows, depth = type_.shape[-2:]
+            overread = (round_up(rows, layout.columns) - rows) * depth * type_.dtype.size
+        arguments.append(Argument(node, type_, None, overread))
+    output = group.output
+    return (*arguments, Argument(output, TensorType(frame.view(output.type.shape), output.type.dtype)))
 
 
 def lower(group: Group, layout: Layout, *, bounded: bool) -> Kernel:
@@ -81,7 +104,7 @@ def lower(group: Group, layout: Layout, *, bounded: bool) -> Kernel:
     Raises `UnsupportedError` for weights that are not constants.
     """
     frame = frame_of(group)
-    arguments = _arguments(group, frame, layout, bounded)
+    arguments = arguments_of(group, layout, bounded=bounded)
     tensors = {
         argument.node: te.placeholder(argument.type.shape, argument.type.dtype.value, name=f"p{index}")
         for index, argument in enumerate(arguments[:-1])
@@ -121,31 +144,6 @@ def _may_be_winograd(anchor: Node, layout: Layout) -> bool:
 def _elementwise(node: Node, value: Callable[[Node], Expr]) -> Expr:
     inputs = [value(source) for source in node.inputs]
     return unary(node.op, *inputs) if isinstance(node.op, ops.Unary) else binary(node.op, *inputs)
-
-
-def _arguments(group: Group, frame: Frame, layout: Layout, bounded: bool) -> tuple[Argument, ...]:
-    """The group's inputs and its output, as the kernel sees them."""
-    anchor, arguments = group.anchor, []
-    weights = anchor.inputs[1] if isinstance(anchor.op, ops.Conv | ops.Dense) else None
-    for node in group.inputs:
-        if node is weights:
-            if not isinstance(node.op, ops.Constant):
-                raise UnsupportedError(
-                    str(anchor.origin),
-                    "weights that are computed",
-                    expected="constant weights",
-                    received=f"the output of {node.origin}",
-                )
-            arguments.append(_packed(anchor, node, frame, layout))
-            continue
-        type_ = TensorType(frame.view(node.type.shape), node.type.dtype)
-        overread = 0
-        if frame.pointwise and node is anchor.inputs[0] and not bounded:
-            rows, depth = type_.shape[-2:]
-            overread = (round_up(rows, layout.columns) - rows) * depth * type_.dtype.size
-        arguments.append(Argument(node, type_, None, overread))
-    output = group.output
-    return (*arguments, Argument(output, TensorType(frame.view(output.type.shape), output.type.dtype)))
 
 
 def _packed(anchor: Node, weights: Node, frame: Frame, layout: Layout) -> Argument:

@@ -9,27 +9,24 @@ from tvm import tirx
 from tvm.s_tir import SBlock, SBlockRealize
 from tvm.tirx import For, SeqStmt
 
-READ, DATA = 0, 1
-L1, L2 = 3, 2
-"""llvm.prefetch's locality: into which cache."""
-
-Element = tuple[Any, Sequence[Any]]
-"""A buffer and indices, which may run past its end: a prefetch of any address is harmless."""
+READ, L2, DATA = 0, 2, 1
+"""llvm.prefetch's arguments: for reading, into the second-level cache, data."""
 
 
-def prefetch(func: Any, loop_var: Any, elements: Sequence[Element], cache: int) -> Any:
-    """`func` with the cache lines of `elements` fetched at the start of each step of the loop over `loop_var`."""
-    calls = []
-    for buffer, indices in elements:
-        address = tirx.address_of(tirx.BufferLoad(buffer, list(indices)))
-        calls.append(tirx.Evaluate(tirx.call_intrin("void", "tirx.prefetch", address, READ, cache, DATA)))
+def prefetch(func: Any, loop_var: Any, buffer: Any, indices: Sequence[Any]) -> Any:
+    """`func` with buffer[indices] fetched into the L2 cache at the start of each step of the loop over `loop_var`.
+
+    The indices may run past the buffer's end: a prefetch of any address is harmless.
+    """
+    address = tirx.address_of(tirx.BufferLoad(buffer, list(indices)))
+    fetch = tirx.Evaluate(tirx.call_intrin("void", "tirx.prefetch", address, READ, L2, DATA))
 
     def visit(statement: Any) -> Any:
         match statement:
             case For():
                 body = visit(statement.body)
                 if statement.loop_var.same_as(loop_var):
-                    body = SeqStmt([*calls, body])
+                    body = SeqStmt([fetch, body])
                 loop = statement
                 return For(loop.loop_var, loop.min, loop.extent, loop.kind, body, loop.thread_binding, loop.annotations)
             case SBlockRealize():

@@ -1,4 +1,4 @@
-"""Reductions that keep the last axis: channels in vectors, everything that is reduced inside."""
+"""Reductions over whole axes: the last kept axis in vectors, everything that is reduced inside."""
 
 from __future__ import annotations
 

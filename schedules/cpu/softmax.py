@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import Any, ClassVar
 
-from convc.schedules.cpu.loops import simple
+from convc.schedules.cpu.loops import parallel, simple
 from convc.schedules.rule import KernelView, Knobs, Rule
 from convc.target import Target
 
@@ -27,7 +27,5 @@ class SoftmaxRule(Rule):
         for name in ("maximum", "total"):
             spatial, _ = kernel.domain(name)
             loops = kernel.loops(name)
-            task = kernel.sch.fuse(*loops[: len(spatial)])
-            if kernel.extent(task) > 1 and prod(kernel.extents(name)) >= 1 << 15:
-                kernel.sch.parallel(task)
+            parallel(kernel, loops[: len(spatial)], prod(kernel.extents(name)))
         return kernel.func

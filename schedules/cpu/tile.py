@@ -9,7 +9,7 @@ from typing import Any
 from tvm import tirx
 
 from convc.schedules.cpu.loops import parallel, simple, store_tile, vectorize
-from convc.schedules.cpu.prefetch import L1, L2, prefetch
+from convc.schedules.cpu.prefetch import prefetch
 from convc.schedules.rule import KernelView, Knobs, Loop
 from convc.target import Target
 
@@ -59,7 +59,7 @@ def schedule_tile(kernel: KernelView, knobs: ConvKnobs, target: Target) -> Any:
         if kernel.has("pad"):
             simple(kernel, kernel.block("pad"), target)
         return _blocked(kernel, knobs, loops, work) if long else _filters_outside(kernel, knobs, loops, work)
-    return _positions_outside(kernel, knobs, loops, work, target)
+    return _positions_outside(kernel, loops, work, target)
 
 
 def _split(kernel: KernelView, knobs: ConvKnobs, domain: tuple[int, ...]) -> _Loops:
@@ -74,7 +74,7 @@ def _split(kernel: KernelView, knobs: ConvKnobs, domain: tuple[int, ...]) -> _Lo
     return _Loops(batch, [*space[:-2], chunk], [row, column], strips, loops[rank:], tile, rank, lanes)
 
 
-def _positions_outside(kernel: KernelView, knobs: ConvKnobs, loops: _Loops, work: int, target: Target) -> Any:
+def _positions_outside(kernel: KernelView, loops: _Loops, work: int, target: Target) -> Any:
     """Tasks are chunks of rows, with the padding that they read; weights stay in the L2 cache.
 
     Where there are no rows, the input is padded beforehand: neighbouring tiles share most of what they read.
@@ -86,7 +86,6 @@ def _positions_outside(kernel: KernelView, knobs: ConvKnobs, loops: _Loops, work
     order = [loops.batch, *loops.chunks, *loops.steps, loops.strips]
     sch.reorder(*order, *loops.reduction, *loops.tile)
     tasks = 1 + len(loops.chunks) if pads else len(order)
-    extents = [kernel.extent(loop) for loop in order]
     task = parallel(kernel, order[:tasks], work)
     innermost = order[-1] if tasks < len(order) else task
     sch.reverse_compute_at(kernel.block("out"), innermost)
@@ -98,12 +97,7 @@ def _positions_outside(kernel: KernelView, knobs: ConvKnobs, loops: _Loops, work
         sch.compute_at(kernel.block("pad"), task)
         vectorize(kernel, kernel.loops("pad")[-1], target.lanes)
     store_tile(kernel, around, loops.lanes)
-    counter = sch.get(task).loop_var
-    func = _finish(kernel, loops)
-    if loops.chunks or tasks < len(order):
-        return func
-    batch, column, strip = _unfused(counter, extents)
-    return _fetch_sides(func, counter, knobs, loops, (batch, column, strip))
+    return _finish(kernel, loops)
 
 
 def _filters_outside(kernel: KernelView, knobs: ConvKnobs, loops: _Loops, work: int) -> Any:
@@ -111,19 +105,18 @@ def _filters_outside(kernel: KernelView, knobs: ConvKnobs, loops: _Loops, work: 
     sch = kernel.sch
     positions = [*loops.chunks, *loops.steps]
     tiles = prod(kernel.extent(loop) for loop in positions)
+    strips = kernel.extent(loops.strips)
     order = [loops.batch, loops.strips, *positions]
-    extents = [kernel.extent(loop) for loop in order]
     sch.reorder(*order, *loops.reduction, *loops.tile)
     task = parallel(kernel, order, work)
     sch.reverse_compute_at(kernel.block("out"), task)
     store_tile(kernel, 1, loops.lanes)
     counter = sch.get(task).loop_var
-    batch, strip, *position = _unfused(counter, extents)
+    strip = tirx.floormod(tirx.floordiv(counter, tiles), strips)
     block = (strip + 1) * knobs.vectors + tirx.floormod(tirx.floormod(counter, tiles), knobs.vectors)
     taps = [sch.get(loop).loop_var for loop in loops.reduction]
     func = _finish(kernel, loops)
-    func = prefetch(func, taps[-1], [(func.params[WEIGHTS], [block, *taps, 0])], L2)
-    return func if loops.chunks else _fetch_sides(func, counter, knobs, loops, (batch, position[0], strip))
+    return prefetch(func, taps[-1], func.params[WEIGHTS], [block, *taps, 0])
 
 
 def _blocked(kernel: KernelView, knobs: ConvKnobs, loops: _Loops, work: int) -> Any:
@@ -147,7 +140,7 @@ def _blocked(kernel: KernelView, knobs: ConvKnobs, loops: _Loops, work: int) -> 
     taps = [o * kernel.extent(i) + sch.get(i).loop_var for o, i in zip(outer, inner, strict=True)]
     taps[-1] = taps[-1] + prod(kernel.extent(loop) for loop in inner)
     func = _finish(kernel, loops)
-    return prefetch(func, sch.get(inner[-1]).loop_var, [(func.params[WEIGHTS], [block, *taps, 0])], L2)
+    return prefetch(func, sch.get(inner[-1]).loop_var, func.params[WEIGHTS], [block, *taps, 0])
 
 
 def _partial_sums(kernel: KernelView, loops: _Loops, outer: int) -> list[Loop]:
@@ -174,27 +167,3 @@ def _finish(kernel: KernelView, loops: _Loops) -> Any:
     sch.vectorize(loops.tile[-1])
     sch.decompose_reduction(kernel.block("conv"), loops.reduction[0])
     return kernel.func
-
-
-def _unfused(counter: Any, extents: list[int]) -> list[Any]:
-    """The loop variables that were fused into `counter`, outermost first."""
-    result: list[Any] = []
-    for extent in reversed(extents):
-        result.append(tirx.floormod(counter, extent))
-        counter = tirx.floordiv(counter, extent)
-    return result[::-1]
-
-
-def _fetch_sides(func: Any, loop_var: Any, knobs: ConvKnobs, loops: _Loops, tile: tuple[Any, Any, Any]) -> Any:
-    """Fetches what the epilogue will read of tensors as large as the output, a residual say: the tile is a few short
-    runs far apart, which the processor does not foresee. `tile` is its batch, column and strip."""
-    out = [int(extent) for extent in func.params[-1].shape]
-    sides = [p for p in func.params[WEIGHTS + 1 : -1] if [int(extent) for extent in p.shape] == out]
-    batch, column, strip = tile
-    elements = [
-        (side, (batch, column * knobs.columns + row, (strip * knobs.vectors + vector) * loops.lanes))
-        for side in sides
-        for row in range(knobs.columns)
-        for vector in range(knobs.vectors)
-    ]
-    return prefetch(func, loop_var, elements, L1) if elements else func
