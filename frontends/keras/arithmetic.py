@@ -11,7 +11,8 @@ import numpy as np
 
 from convc import ops
 from convc.errors import ShapeError
-from convc.frontends.keras.registry import OPERATOR, Layer, register
+from convc.frontends.keras.operator import Arguments, register_function
+from convc.frontends.keras.registry import Layer, register
 from convc.ir import Array, Node, Origin, make
 
 Function = Callable[[Node, Node, Origin], Node]
@@ -31,27 +32,17 @@ def _subtract(a: Node, b: Node, origin: Origin) -> Node:
 
 
 @dataclass(frozen=True)
-class Operator(Layer):
-    """A function of two tensors or constants, broadcast as in NumPy."""
-
-    function: Function
-    arity: ClassVar[tuple[int, int | None]] = (2, 2)
-
-    def build(self, inputs: Sequence[Node], weights: Mapping[str, Node], origin: Origin) -> Node:
-        return reduce(lambda a, b: self.function(a, b, origin), inputs)
-
-
-@dataclass(frozen=True)
-class Merge(Operator):
+class Merge(Layer):
     """A layer that merges tensors of one rank, from the left; axes of size one are repeated."""
 
+    function: Function
     arity: ClassVar[tuple[int, int | None]] = (1, None)
 
     def build(self, inputs: Sequence[Node], weights: Mapping[str, Node], origin: Origin) -> Node:
         if len({x.type.rank for x in inputs}) > 1:
             received = " and ".join(str(x.type.shape) for x in inputs[:4])
             raise ShapeError("", "the inputs differ in their number of axes", received=received)
-        return super().build(inputs, weights, origin)
+        return reduce(lambda a, b: self.function(a, b, origin), inputs)
 
 
 @dataclass(frozen=True)
@@ -78,11 +69,11 @@ register("Add", lambda fields: Merge(_add), "any number of inputs of one rank")
 register("Multiply", lambda fields: Merge(_multiply), "any number of inputs of one rank")
 register("Subtract", lambda fields: Pair(_subtract), "two inputs of one rank")
 for _name, _function in (("add", _add), ("multiply", _multiply), ("subtract", _subtract)):
-    register(
-        OPERATOR + _name,
-        lambda fields, function=_function: Operator(function),  # type: ignore[misc]
-        "tensors and float32 constants on either side",
-    )
+
+    def _build(call: Arguments, function: Function = _function) -> Node:
+        return function(call.tensor("x1"), call.tensor("x2"), call.origin)
+
+    register_function(_name, "x1 x2", _build, "tensors and constants on either side")
 register(
     "Rescaling",
     lambda fields: Rescaling(fields.numbers("scale"), fields.numbers("offset", 0.0)),

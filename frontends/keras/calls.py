@@ -1,15 +1,15 @@
-"""Calls of layers in a Functional config: which outputs of which calls a call reads."""
+"""Calls of layers in a Functional config: which outputs of which calls a call reads, and with what arguments."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-
-import numpy as np
+from dataclasses import dataclass, field
 
 from convc.errors import ModelError, UnsupportedError
-from convc.frontends.keras.config import ARRAY_CLASSES, array, class_of, is_integer, plain, show
-from convc.ir import Array
+from convc.frontends.keras.config import ARRAY_CLASSES, class_of, is_integer, plain, show
+
+MAX_DEPTH = 64
+"""Lists and dicts within a call's arguments; more is taken for an attack."""
 
 
 @dataclass(frozen=True)
@@ -23,14 +23,35 @@ class Ref:
 
 @dataclass(frozen=True, eq=False)
 class Refs:
-    """Tensors in order, with their keys where they were given as a dict; those are sorted.
-
-    `constants` are operands that are no tensors, each with its place among all operands.
-    """
+    """Tensors in order, with their keys where they were given as a dict; those are sorted."""
 
     items: tuple[Ref, ...]
     keys: tuple[str, ...] | None = None
-    constants: tuple[tuple[int, Array], ...] = ()
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Stands for a tensor among a call's arguments: its place in `Call.reads`."""
+
+    index: int
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One call of a layer, a model or a function of keras.ops.
+
+    `arguments` and `keywords` are JSON as in the config, with a `Slot` for every tensor, lists for tuples. The tensors
+    of the arguments come first in `reads`, then those of the keywords.
+    """
+
+    reads: Refs
+    arguments: tuple[object, ...] = ()
+    keywords: Mapping[str, object] = field(default_factory=dict)
+
+
+def after(layer: str) -> Call:
+    """A call on the output of a layer that is called once, as in a Sequential model."""
+    return Call(Refs((Ref(layer, 0, 0),)), (Slot(0),))
 
 
 def read_ends(config: Mapping[str, object], key: str, built: set[str]) -> Refs:
@@ -39,97 +60,82 @@ def read_ends(config: Mapping[str, object], key: str, built: set[str]) -> Refs:
     Calls of the layers in `built` are counted from 1. Raises `ModelError` where there are none.
     """
     struct = config.get(key)
-    refs = tuple(_shifted(ref, built) for ref in _leaves(struct))
+    refs: list[Ref] = []
+    _slotted(struct, refs, built)
     if not refs:
         raise ModelError("", f"'{key}' is empty")
-    return Refs(refs, _keys(struct, len(refs)))
+    return Refs(tuple(refs), _keys(struct, len(refs)))
 
 
-def read_calls(nodes: object, built: set[str]) -> Iterator[Refs]:
-    """What each call of a layer reads, by its `inbound_nodes`; calls of the layers in `built` are counted from 1.
+def read_calls(nodes: object, built: set[str]) -> Iterator[Call]:
+    """The calls of a layer, by its `inbound_nodes`; calls of the layers in `built` are counted from 1.
 
     Keras 3 writes {"args", "kwargs"} for a call, Keras 2 [[name, call, tensor, kwargs], …]. Raises `ModelError`, and
-    `UnsupportedError` for arguments that are not tensors and would change the result.
+    `UnsupportedError` for a call that trains.
     """
-    if not isinstance(nodes, Sequence):
+    if not isinstance(nodes, Sequence) or isinstance(nodes, str):
         raise ModelError("", "'inbound_nodes' is wrong", expected="a list", received=show(nodes))
     for node in nodes:
-        if isinstance(node, Mapping):
-            yield _call(node, built)
-        else:
-            items = node if isinstance(node, Sequence) else ()
-            for item in items:
-                if isinstance(item, Sequence) and len(item) == 4 and isinstance(item[3], Mapping):
-                    _refuse_training(item[3])
-            yield Refs(tuple(_shifted(ref, built) for ref in _leaves(node)))
-
-
-def read_operands(nodes: object, built: set[str]) -> Iterator[Refs]:
-    """What each call of an operator of keras.ops reads: tensors and float32 constants. Raises as `read_calls` does."""
-    if not isinstance(nodes, Sequence):
-        raise ModelError("", "'inbound_nodes' is wrong", expected="a list", received=show(nodes))
-    for node in nodes:
-        args = node.get("args") if isinstance(node, Mapping) else None
-        if not isinstance(args, Sequence):
+        args, kwargs = (node.get("args"), node.get("kwargs")) if isinstance(node, Mapping) else _legacy_call(node)
+        if not isinstance(args, Sequence) or isinstance(args, str):
             raise ModelError("", "a call is wrong", expected="a list 'args'", received=show(node))
-        if node.get("kwargs"):
-            raise UnsupportedError(
-                "", "call arguments by name are not supported", expected="tensors and constants by position"
-            )
-        items: list[Ref] = []
-        constants: list[tuple[int, Array]] = []
-        for position, argument in enumerate(args):
-            if class_of(argument) == "__keras_tensor__" or _is_leaf(argument):
-                items.extend(_shifted(ref, built) for ref in _leaves(argument))
-            else:
-                constants.append((position, _operand(argument)))
-        if not items:
-            raise ModelError("", "a call reads no tensor", received=show(args))
-        yield Refs(tuple(items), None, tuple(constants))
+        named = {str(key): value for key, value in kwargs.items()} if isinstance(kwargs, Mapping) else {}
+        if not args and "inputs" in named:
+            args = [named.pop("inputs")]
+        if named.pop("training", None) is True:
+            raise UnsupportedError("", "it is called with training=True", remedy="convc compiles for inference only")
+        refs: list[Ref] = []
+        arguments = tuple(_slotted(value, refs, built) for value in args)
+        keywords = {key: _slotted(value, refs, built) for key, value in named.items()}
+        yield Call(Refs(tuple(refs), _keys(args[0], len(refs)) if args else None), arguments, keywords)
 
 
-def _operand(value: object) -> Array:
-    """A constant operand as float32; a number alone is a vector of one."""
-    if class_of(value) in ARRAY_CLASSES:
-        assert isinstance(value, Mapping)
-        config = value.get("config")
-        dtype = config.get("dtype") if isinstance(config, Mapping) else None
-        if dtype not in ("float32", "float16", "bfloat16"):
-            raise UnsupportedError(
-                "", "the constant's dtype is not supported", expected="float32", received=show(dtype)
-            )
-    values = array(plain(value))
-    if values is None:
-        expected = "a tensor, or a constant of numbers that float32 can hold"
-        raise UnsupportedError("", "the call argument is not supported", expected=expected, received=show(plain(value)))
-    return np.atleast_1d(values).astype(np.float32)
+def slots(struct: object) -> Iterator[int]:
+    """The places of the tensors in nested lists and dicts."""
+    return (item.index for item in _walk(struct) if isinstance(item, Slot))
 
 
-def _call(node: Mapping[str, object], built: set[str]) -> Refs:
-    kwargs = node.get("kwargs")
-    kwargs = dict(kwargs) if isinstance(kwargs, Mapping) else {}
-    args: object = node.get("args")
-    if not args and "inputs" in kwargs:
-        args = [kwargs.pop("inputs")]
-    _refuse_training(kwargs)
-    for key, value in kwargs.items():
-        if any(_leaves(value)):
-            raise UnsupportedError("", f"the call argument {key[:100]!r} is not supported", expected="tensors in front")
-    args = args if isinstance(args, Sequence) else []
-    for value in _walk(args):
-        if not isinstance(value, Ref):
-            raise UnsupportedError("", f"the call argument {show(value)} is not supported", expected="tensors only")
-    refs = tuple(_shifted(ref, built) for ref in _leaves(args))
-    return Refs(refs, _keys(args[0], len(refs)) if args else None)
+def loose(struct: object) -> Iterator[object]:
+    """What in nested lists and dicts is no tensor, and neither None nor False."""
+    return (item for item in _walk(struct) if not isinstance(item, Slot) and item is not None and item is not False)
 
 
-def _refuse_training(kwargs: Mapping[str, object]) -> None:
-    if kwargs.get("training") is True:
-        raise UnsupportedError("", "it is called with training=True", remedy="convc compiles for inference only")
+def _legacy_call(node: object) -> tuple[Sequence[object], object]:
+    """Arguments and keywords of a call as Keras 2 writes it: the keywords stand with the first tensor."""
+    items = node if isinstance(node, Sequence) and not isinstance(node, str) else []
+    if _is_leaf(items):
+        items = [items]
+    first = items[0] if items else None
+    kwargs = first[3] if _is_leaf(first) and len(first) == 4 else {}  # type: ignore[index,arg-type]
+    return ([list(items)] if len(items) > 1 else list(items)), kwargs
 
 
-def _shifted(ref: Ref, built: set[str]) -> Ref:
-    return Ref(ref.layer, ref.call - 1, ref.tensor) if ref.layer in built else ref
+def _slotted(struct: object, refs: list[Ref], built: set[str], depth: int = 0) -> object:
+    """`struct` with its tensors, which are appended to `refs`, replaced by slots. Raises `ModelError`.
+
+    Tensors are histories of Keras 3, or lists [name, call, tensor, …]. Keras counts the tensors of a dict in the order
+    of its sorted keys.
+    """
+    if depth > MAX_DEPTH:
+        raise ModelError("", "the arguments of a call are nested too deeply", expected=f"at most {MAX_DEPTH} levels")
+    if class_of(struct) == "__keras_tensor__":
+        assert isinstance(struct, Mapping)
+        config = struct.get("config")
+        struct = config.get("keras_history") if isinstance(config, Mapping) else None
+        if not _is_leaf(struct):
+            raise ModelError("", "a tensor has no history", expected="[name, call, tensor]", received=show(struct))
+    if _is_leaf(struct):
+        ref = Ref(*struct[:3])  # type: ignore[index]
+        refs.append(Ref(ref.layer, ref.call - 1, ref.tensor) if ref.layer in built else ref)
+        return Slot(len(refs) - 1)
+    if class_of(struct) in ARRAY_CLASSES:
+        return struct
+    struct = plain(struct)
+    if isinstance(struct, Mapping):
+        return {key: _slotted(struct[key], refs, built, depth + 1) for key in sorted(struct, key=str)}
+    if isinstance(struct, Sequence) and not isinstance(struct, str):
+        return [_slotted(item, refs, built, depth + 1) for item in struct]
+    return struct
 
 
 def _keys(struct: object, count: int) -> tuple[str, ...] | None:
@@ -139,37 +145,16 @@ def _keys(struct: object, count: int) -> tuple[str, ...] | None:
     return keys if len(keys) == count else None
 
 
-def _leaves(struct: object) -> Iterator[Ref]:
-    """The tensors in nested lists and dicts."""
-    return (item for item in _walk(struct) if isinstance(item, Ref))
-
-
 def _walk(struct: object) -> Iterator[object]:
-    """The tensors in nested lists and dicts, and the numbers and constants, but for None and False.
-
-    Tensors are histories of Keras 3, or lists [name, call, tensor, …], and come as `Ref`. Keras counts the tensors of
-    a dict in the order of its sorted keys.
-    """
+    """The leaves of nested lists and dicts, in order; a constant is one."""
     stack = [struct]
     while stack:
         item = stack.pop()
-        if class_of(item) in ARRAY_CLASSES:
-            yield plain(item)
-            continue
-        item = plain(item)
-        if class_of(item) == "__keras_tensor__":
-            assert isinstance(item, Mapping)
-            config = item.get("config")
-            item = config.get("keras_history") if isinstance(config, Mapping) else None
-            if not _is_leaf(item):
-                raise ModelError("", "a tensor has no history", expected="[name, call, tensor]", received=show(item))
-        if _is_leaf(item):
-            yield Ref(*item[:3])  # type: ignore[index]
-        elif isinstance(item, Mapping):
-            stack.extend(item[key] for key in sorted(item, key=str, reverse=True))
-        elif isinstance(item, Sequence) and not isinstance(item, str):
+        if isinstance(item, Mapping) and class_of(item) not in ARRAY_CLASSES:
+            stack.extend(reversed(list(item.values())))
+        elif isinstance(item, list):
             stack.extend(reversed(item))
-        elif isinstance(item, (int, float)) and item is not False:
+        else:
             yield item
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from convc.errors import ConvcError, ModelError, ShapeError, merge
-from convc.frontends.keras.calls import Ref, Refs
-from convc.frontends.keras.config import from_shape
+from convc.errors import ConvcError, ModelError, ShapeError, UnsupportedError, merge
+from convc.frontends.keras.calls import Call, Ref, Refs, loose, slots
+from convc.frontends.keras.config import Fields, from_shape, show
+from convc.frontends.keras.operator import Operator
 from convc.frontends.keras.reader import Document, read
 from convc.frontends.keras.registry import Layer, Weight
 from convc.frontends.keras.source import InputLayer, fits
@@ -149,9 +150,7 @@ class _Builder:
             if name in fed:
                 sources = [fed[name]]
             elif call < len(unit.calls):
-                sources = [self._tensor(values, ref, unit) for ref in unit.calls[call].items]
-                for position, value in unit.calls[call].constants:
-                    sources.insert(position, constant(value, unit.origin))
+                sources = [self._tensor(values, ref, unit) for ref in unit.calls[call].reads.items]
             else:
                 sources = [None]
             self._calls += 1
@@ -165,9 +164,13 @@ class _Builder:
         if unit.body is None or len(inputs) < len(sources):
             return [None]
         try:
-            if isinstance(unit.body, Model):
-                return self.model(unit.body, _arranged(unit.body.inputs, unit.calls[call].keys, inputs))
-            return [self._layer(unit, unit.body, inputs)]
+            made = unit.calls[call] if call < len(unit.calls) else Call(Refs(()))
+            if isinstance(unit.body, Operator):
+                return [*unit.body.call(made, inputs, unit.origin)]
+            layer, tensors = _bound_call(unit.body, made, inputs)
+            if isinstance(layer, Model):
+                return self.model(layer, _arranged(layer.inputs, made.reads.keys, tensors))
+            return [*self._layer(unit, layer, tensors)]
         except ConvcError as error:
             self.problems.append(error.about(str(unit.origin)))
             return [None]
@@ -182,13 +185,13 @@ class _Builder:
             self.problems.append(ModelError(subject, message, expected=f"at most {len(outputs) - 1}"))
         return None
 
-    def _layer(self, unit: Unit, layer: Layer, inputs: Sequence[Node]) -> Node:
+    def _layer(self, unit: Unit, layer: Layer, inputs: Sequence[Node]) -> tuple[Node, ...]:
         least, most = layer.arity
         if len(inputs) < least or (most is not None and len(inputs) > most):
             wanted = str(least) if most == least else f"{least} or more"
             raise ModelError("", "wrong number of inputs", expected=wanted, received=str(len(inputs)))
         wanted_weights = layer.weights(*(node.type for node in inputs))
-        return layer.build(inputs, self._constants_of(unit, wanted_weights), unit.origin)
+        return layer.outputs(inputs, self._constants_of(unit, wanted_weights), unit.origin)
 
     def _constants_of(self, unit: Unit, wanted: Sequence[Weight]) -> Mapping[str, Node]:
         """One constant for each variable, the same ones for all calls of a layer."""
@@ -215,6 +218,23 @@ class _Builder:
             nodes = {name: make(op, origin=unit.origin) for name, op in stand_ins.items()}
         self._constants[unit.path] = nodes
         return nodes
+
+
+def _bound_call(body: Layer | Model, call: Call, inputs: Sequence[Node]) -> tuple[Layer | Model, Sequence[Node]]:
+    """The layer as it is called, and its tensors: those given by name behind the others, in the layer's order."""
+    for value in loose(list(call.arguments)):
+        raise UnsupportedError("", f"the call argument {show(value)} is not supported", expected="tensors only")
+    known = body.keywords if isinstance(body, Layer) else ()
+    named = {key: list(slots(value)) for key, value in call.keywords.items()}
+    for key, places in named.items():
+        if places and key not in known:
+            raise UnsupportedError("", f"the call argument {key[:100]!r} is not supported", expected="tensors in front")
+    behind = [place for key in known for place in named.get(key, [])]
+    first = len(inputs) - sum(map(len, named.values()))
+    settings = {k: v for k, v in call.keywords.items() if not named[k] and v is not None and v is not False}
+    if isinstance(body, Layer) and settings:
+        body = body.called(Fields(settings))
+    return body, [*inputs[:first], *(inputs[place] for place in behind)]
 
 
 def _arranged(declared: Refs, keys: Sequence[str] | None, inputs: Sequence[Node]) -> Sequence[Node]:

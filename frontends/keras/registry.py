@@ -31,11 +31,17 @@ class Weight:
 class Layer(ABC):
     """A layer's parsed config. Subclasses are frozen dataclasses; strings are parsed before they are made.
 
-    `arity` is the least and the most number of inputs (None: no limit). Methods raise `ConvcError` with an empty
-    subject, which the caller fills in.
+    `arity` is the least and the most number of inputs (None: no limit), `keywords` the names of the tensors that a call
+    may give by name, in their order behind those given by position. Methods raise `ConvcError` with an empty subject,
+    which the caller fills in.
     """
 
     arity: ClassVar[tuple[int, int | None]] = (1, 1)
+    keywords: ClassVar[tuple[str, ...]] = ()
+
+    def called(self, arguments: Fields) -> Layer:
+        """The layer as a call has it that gives these arguments by name, which are no tensors and not None or False."""
+        raise UnsupportedError("", f"the call arguments {sorted(arguments.values)} are not supported")
 
     def weights(self, *inputs: TensorType) -> tuple[Weight, ...]:
         """The variables for inputs of these types, in the order in which Keras stores them."""
@@ -43,7 +49,11 @@ class Layer(ABC):
 
     @abstractmethod
     def build(self, inputs: Sequence[Node], weights: Mapping[str, Node], origin: Origin) -> Node:
-        """The nodes that compute one call; `weights` has a constant for each of `self.weights(…)`, in order."""
+        """The node that computes one call; `weights` has a constant for each of `self.weights(…)`, in order."""
+
+    def outputs(self, inputs: Sequence[Node], weights: Mapping[str, Node], origin: Origin) -> tuple[Node, ...]:
+        """All outputs of one call, for layers that may have several; `build` gives the first."""
+        return (self.build(inputs, weights, origin),)
 
 
 @dataclass(frozen=True)
@@ -54,14 +64,11 @@ class Entry:
     note: str
 
 
-OPERATOR = "keras.ops."
-"""What the names of functions of keras.ops begin with in the table."""
-
 _entries: dict[str, Entry] = {}
 
 
 def register(class_name: str, parse: Callable[[Fields], Layer], note: str) -> None:
-    """Adds a Keras class, or `OPERATOR` and the name of a function of keras.ops. A name that is taken is refused."""
+    """Adds a Keras class. A name that is taken is refused."""
     if class_name in _entries:
         old, new = _entries[class_name].parse, parse
         raise ValueError(f"{class_name} is registered twice: by {old} and by {new}")
@@ -74,25 +81,14 @@ def parse_layer(class_name: str, fields: Fields) -> Layer:
         raise UnsupportedError(
             "", "a Lambda holds Python code, which is never executed", remedy="replace it by layers that have a name"
         )
-    if class_name not in _entries or class_name.startswith(OPERATOR):
-        layers = tuple(name for name in _entries if not name.startswith(OPERATOR))
-        raise UnsupportedError("", "this layer is not supported", remedy=nearest(class_name, layers))
+    if class_name not in _entries:
+        raise UnsupportedError("", "this layer is not supported", remedy=nearest(class_name, tuple(_entries)))
     _refuse_quantized(fields)
     return _entries[class_name].parse(fields)
 
 
-def parse_operator(class_name: str) -> Layer:
-    """The function of keras.ops whose class has this name. Raises `UnsupportedError` with an empty subject."""
-    key = OPERATOR + class_name.lower()
-    if key not in _entries:
-        names = ", ".join(name.removeprefix(OPERATOR) for name in sorted(_entries) if name.startswith(OPERATOR))
-        remedy = f"use the layer {class_name}" if class_name in _entries else "use a layer of keras.layers"
-        raise UnsupportedError("", "this operator of keras.ops is not supported", expected=names, remedy=remedy)
-    return _entries[key].parse(Fields({}))
-
-
 def supported_layers() -> dict[str, str]:
-    """What is supported: Keras classes and functions of keras.ops, in alphabetical order, each with a note."""
+    """The Keras classes that are supported, in alphabetical order, each with a note."""
     return {name: _entries[name].note for name in sorted(_entries)}
 
 

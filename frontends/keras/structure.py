@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from convc.errors import ConvcError, ModelError, UnsupportedError
-from convc.frontends.keras.calls import Ref, Refs, read_calls, read_ends, read_operands
+from convc.frontends.keras.calls import Call, Ref, Refs, after, read_calls, read_ends
 from convc.frontends.keras.config import Fields, class_of, is_integer, show
-from convc.frontends.keras.registry import Layer, parse_layer, parse_operator
+from convc.frontends.keras.operator import Operator, parse_operator
+from convc.frontends.keras.registry import Layer, parse_layer
 from convc.frontends.keras.source import InputLayer, without_batch
 from convc.ir import Origin
 
@@ -28,8 +29,8 @@ class Unit:
     origin: Origin
     path: str
     """Where its variables lie in Keras's weights file."""
-    body: Layer | Model | None
-    calls: tuple[Refs, ...]
+    body: Layer | Operator | Model | None
+    calls: tuple[Call, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +113,7 @@ class Parser:
         """Keras numbers the variables' paths by class: conv2d, conv2d_1, …; an object met before keeps its path."""
         counts: dict[str, int] = {}
         built = {name for name, layer in entries if self._starts_with_a_call(class_of(layer), outputs=False)}
-        chain: tuple[Refs, ...] = ()
+        chain: tuple[Call, ...] = ()
         for name, layer in entries:
             origin = Origin(scope + name, class_of(layer) or "")
             stem = snake_case(origin.kind)
@@ -123,12 +124,11 @@ class Parser:
             if is_integer(shared := layer.get("shared_object_id")):
                 place = self._paths.setdefault(shared, place)
             problem: ConvcError | None = None
-            body: Layer | Model | None = None
+            body: Layer | Operator | Model | None = None
             calls = chain
             try:
                 if not sequential:
-                    reader = read_operands if _is_operator(layer) else read_calls
-                    calls = tuple(reader(layer.get("inbound_nodes"), built))
+                    calls = tuple(read_calls(layer.get("inbound_nodes"), built))
             except ConvcError as error:
                 problem = error
             try:
@@ -138,12 +138,12 @@ class Parser:
             if problem is not None:
                 self.problems.append(problem.about(str(origin)))
             yield name, Unit(origin, place, body if problem is None else None, calls)
-            chain = (Refs((Ref(name, 0, 0),)),)
+            chain = (after(name),)
 
-    def _body(self, layer: Mapping[str, object], scope: str, path: str, depth: int) -> Layer | Model:
+    def _body(self, layer: Mapping[str, object], scope: str, path: str, depth: int) -> Layer | Operator | Model:
         kind, config = class_of(layer) or "", layer.get("config")
         if _is_operator(layer):
-            return parse_operator(kind)
+            return parse_operator(kind, config)
         if _is_custom(layer):
             received = f"module {show(layer.get('module'))}"
             raise UnsupportedError(
@@ -238,7 +238,7 @@ def _order(units: Mapping[str, Unit], outputs: Refs) -> tuple[tuple[str, int], .
 def _reads(units: Mapping[str, Unit], ref: Ref) -> tuple[Ref, ...]:
     unit = units.get(ref.layer)
     if unit is not None and 0 <= ref.call < len(unit.calls):
-        return unit.calls[ref.call].items
+        return unit.calls[ref.call].reads.items
     failed = unit is not None and unit.body is None and ref.call >= 0
     source = unit is not None and isinstance(unit.body, InputLayer) and ref.call == 0
     if not failed and not source:
