@@ -293,6 +293,32 @@ def _pad(to: _Exporter, node: Node) -> str:
     return to.emit("Pad", to.names[node.inputs[0]], to.shape(tuple(_pads(widths))), value)
 
 
+def _slice(to: _Exporter, node: Node) -> str:
+    op, order = node.op, _first(node.type.rank)
+    assert isinstance(op, ops.Slice)
+    starts, steps = ([values[axis] for axis in order] for values in (op.starts, op.steps))
+    ends = [op.starts[axis] + op.sizes[axis] * op.steps[axis] for axis in order]
+    ends = [end if end >= 0 else -(1 << 31) for end in ends]
+    bounds = (starts, ends, range(node.type.rank), steps)
+    return to.emit("Slice", to.names[node.inputs[0]], *(to.shape(tuple(bound)) for bound in bounds))
+
+
+def _standardize(to: _Exporter, node: Node) -> str:
+    """LayerNormalization over the last axis, which comes last for it alone."""
+    op, rank = node.op, node.type.rank
+    assert isinstance(op, ops.Standardize)
+    if op.axes != (rank - 1,) or op.groups != 1 or not op.centered:
+        raise UnsupportedError(str(node.origin), "this Standardize has no ONNX counterpart here")
+    ones = to.initializer(np.ones(node.type.shape[-1], np.float32))
+    last = to.names[node.inputs[0]]
+    if rank < 3:
+        return to.emit("LayerNormalization", last, ones, axis=-1, epsilon=op.epsilon)
+    last = to.emit("Transpose", last, perm=_last(rank))
+    return to.emit(
+        "Transpose", to.emit("LayerNormalization", last, ones, axis=-1, epsilon=op.epsilon), perm=_first(rank)
+    )
+
+
 def _reshape(to: _Exporter, node: Node) -> str:
     source = node.inputs[0]
     return to.reshape(to.names[source], source.type, node.type)
@@ -311,12 +337,15 @@ WRITERS: Final[Mapping[type[Op], Writer]] = {
     ops.Concat: _concat,
     ops.Conv: _conv,
     ops.Dense: _dense,
+    ops.Divide: _binary("Div"),
     ops.Elu: _unary("Elu"),
     ops.Exp: _unary("Exp"),
     ops.Gelu: _gelu,
     ops.HardSigmoid: _hard_sigmoid,
     ops.HardSilu: _unary("HardSwish"),
     ops.MaxPool: _pool,
+    ops.Maximum: _binary("Max"),
+    ops.Minimum: _binary("Min"),
     ops.Mish: _unary("Mish"),
     ops.Multiply: _binary("Mul"),
     ops.Pad: _pad,
@@ -327,9 +356,12 @@ WRITERS: Final[Mapping[type[Op], Writer]] = {
     ops.Selu: _unary("Selu"),
     ops.Sigmoid: _unary("Sigmoid"),
     ops.Silu: _silu,
+    ops.Slice: _slice,
     ops.Softmax: _softmax,
     ops.Softplus: _unary("Softplus"),
     ops.Softsign: _unary("Softsign"),
+    ops.Standardize: _standardize,
+    ops.Subtract: _binary("Sub"),
     ops.Tanh: _unary("Tanh"),
     ops.Transpose: _transpose,
 }

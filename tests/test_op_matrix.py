@@ -25,15 +25,27 @@ _BY_ELEMENTWISE = "one block without reduction: schedules/cpu/elementwise.py"
 
 REASONS: Final[dict[tuple[str, str], str]] = {
     ("convc/lower", "batch_norm"): "the passes leave none: folded into weights, else a product and a sum",
-    ("frontends/keras", "reduce"): "global pooling layers: frontends/keras/pool.py",
+    ("convc/lower", "conv_transpose"): "the passes leave none: a convolution, then a DepthToSpace",
+    ("frontends/keras", "depth_to_space"): "the passes make it: no layer is one",
     ("schedules/cpu", "activation"): _BY_ELEMENTWISE,
     ("schedules/cpu", "arithmetic"): _BY_ELEMENTWISE,
     ("schedules/cpu", "batch_norm"): "the passes leave none, so none is lowered",
+    ("schedules/cpu", "broadcast"): _BY_ELEMENTWISE,
+    ("schedules/cpu", "cast"): _BY_ELEMENTWISE,
     ("schedules/cpu", "concat"): _BY_ELEMENTWISE,
+    ("schedules/cpu", "conv_transpose"): "the passes leave none, so none is lowered",
     ("schedules/cpu", "dense"): _BY_CONTRACTION,
+    ("schedules/cpu", "depth_to_space"): _BY_ELEMENTWISE,
+    ("frontends/keras", "integer"): "Keras has the same functions for both: frontends/keras/arithmetic.py",
+    ("schedules/cpu", "integer"): _BY_ELEMENTWISE,
+    ("frontends/keras", "top_k"): "no layer and no function that is read is one",
+    ("schedules/cpu", "logic"): _BY_ELEMENTWISE,
     ("schedules/cpu", "pad"): _BY_ELEMENTWISE,
     ("schedules/cpu", "pool"): "windows without weights slide as a depthwise convolution's: schedules/cpu/window.py",
     ("schedules/cpu", "shape"): _BY_ELEMENTWISE,
+    ("schedules/cpu", "unary"): _BY_ELEMENTWISE,
+    ("schedules/cpu", "slice"): _BY_ELEMENTWISE,
+    ("schedules/cpu", "take"): _BY_ELEMENTWISE,
 }
 """(stage, stem) to why that stage has no such file."""
 

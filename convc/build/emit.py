@@ -56,7 +56,8 @@ def emit(
     with interrupts.kept():
         for done, group in enumerate(groups):
             progress(done, total, group.name)
-            bounded = roots[group.anchor.inputs[0]] in ports if group.anchor.inputs else False
+            source = roots[group.anchor.inputs[0]] if group.anchor.inputs else group.anchor
+            bounded = source in ports or isinstance(source.op, ops.Constant)
             calls.append(_Call(group, *kernels.arguments(group, bounded=bounded)))
         program = _program(grouped, calls, roots, ports)
         with tempfile.TemporaryDirectory() as folder:

@@ -20,7 +20,27 @@ PIPELINE = "convc"
 def _pipeline() -> Any:
     tiles = tirx.transform.prim_func_pass(_tiles_on_stack, opt_level=0)
     lowering, finish_host, finish_device = tirx.get_default_tir_pipeline(tvm.target.Target("llvm"))
-    return lowering, lambda: tvm.transform.Sequential([finish_host(), tiles]), finish_device
+    return (
+        lambda module: _lowered(module, lowering),
+        lambda: tvm.transform.Sequential([finish_host(), tiles]),
+        finish_device,
+    )
+
+
+def _lowered(module: Any, lowering: Any) -> Any:
+    """The lowered module. Recurrent kernels go without the elimination of common subexpressions: TVM's reads in one
+    loop what it has defined in the loop before, where both hold expressions with variables of their own."""
+    recurrent: dict[Any, Any] = {}
+    others: dict[Any, Any] = {}
+    for variable, function in module.functions_items():
+        kernels = recurrent if function.attrs and "recurrent" in function.attrs else others
+        kernels[variable] = function
+    if not recurrent:
+        return lowering(module)
+    result = lowering(tvm.IRModule(others, attrs=module.attrs))
+    with tvm.transform.PassContext(config={"tirx.disable_cse_tir": True}):
+        result.update(lowering(tvm.IRModule(recurrent, attrs=module.attrs)))
+    return result
 
 
 def _tiles_on_stack(func: Any, _module: Any, _context: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Final, Literal
 from convc.errors import ConvcError
 from convc.ir.graph import Elementwise, Graph, Node
 from convc.ir.group import GroupedGraph
-from convc.ops import BatchNorm, Concat, Constant, Input, Reshape, Softmax, Transpose
+from convc.ops import BatchNorm, Concat, Constant, ConvTranspose, Input, Recurrent, Reshape, Softmax, Transpose
 
 Stage = Literal["parsed", "optimized"]
 
@@ -114,6 +114,12 @@ def _no_batch_norm(graph: Graph) -> Iterator[Violation]:
             yield node, "no kernel computes it"
 
 
+def _no_conv_transpose(graph: Graph) -> Iterator[Violation]:
+    for node in graph.nodes:
+        if isinstance(node.op, ConvTranspose):
+            yield node, "no kernel computes it"
+
+
 def _outputs_own_tensors(graph: Graph) -> Iterator[Violation]:
     owners: set[Node] = set()
     for output in graph.outputs:
@@ -161,7 +167,7 @@ def _epilogue(grouped: GroupedGraph) -> Iterator[Violation]:
     for group in grouped.groups:
         if group.anchor is not group.nodes[0]:
             yield group.anchor, "an anchor that is not the first of its group"
-        if len(group.nodes) > 1 and isinstance(group.anchor.op, Concat | Reshape | Softmax | Transpose):
+        if len(group.nodes) > 1 and isinstance(group.anchor.op, Concat | Recurrent | Reshape | Softmax | Transpose):
             yield group.anchor, "an anchor that takes no epilogue has one"
         for node in group.nodes[1:]:
             if not isinstance(node.op, Elementwise) or node.type != group.anchor.type:
@@ -180,6 +186,7 @@ PARSED: Final = (
 
 OPTIMIZED: Final = (
     SpecRule("no_batch_norm", _no_batch_norm),
+    SpecRule("no_conv_transpose", _no_conv_transpose),
     SpecRule("outputs_own_tensors", _outputs_own_tensors),
 )
 """What holds after the passes as well."""

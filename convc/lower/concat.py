@@ -6,21 +6,20 @@ from collections.abc import Sequence
 
 from tvm import te
 
-from convc import ops
 from convc.lower.anchor import Anchor
 from convc.lower.math import Expr
 
 
-def concat(op: ops.Concat, inputs: Sequence[te.Tensor]) -> Anchor:
+def concat(axis: int, inputs: Sequence[te.Tensor]) -> Anchor:
     """A chain of conditions on the position along the axis."""
-    sizes = [int(x.shape[op.axis]) for x in inputs]
+    sizes = [int(x.shape[axis]) for x in inputs]
     starts = [sum(sizes[:i]) for i in range(len(sizes))]
 
     def read(*indices: Expr) -> Expr:
-        position = indices[op.axis]
+        position = indices[axis]
 
         def element(x: te.Tensor, start: int) -> Expr:
-            return x(*indices[: op.axis], position - start, *indices[op.axis + 1 :])
+            return x(*indices[:axis], position - start, *indices[axis + 1 :])
 
         value = element(inputs[-1], starts[-1])
         for x, start, end in reversed(list(zip(inputs[:-1], starts, starts[1:], strict=False))):

@@ -17,6 +17,8 @@ from convc.lower.math import Expr
 
 BLOCK = 512
 """Products in a partial sum, at most; sums of up to twice as many stay whole."""
+GOOD_BLOCK = 64
+"""Products in a partial sum that are enough for its total to cost little."""
 
 
 def contract(domain: Shape, window: Shape, depth: int, product: Callable[..., Expr]) -> te.Tensor:
@@ -46,12 +48,22 @@ def split_sum(extents: Shape) -> tuple[Shape, Shape]:
         return (1,) * len(extents), extents
     outer, inner, room = list(extents), [1] * len(extents), BLOCK
     for axis in reversed(range(len(extents))):
-        inner[axis] = max(size for size in range(1, min(room, extents[axis]) + 1) if _divides(size, extents[axis]))
+        sizes = range(1, min(room, extents[axis]) + 1)
+        # Two blocks along this axis alone would be a sum short enough to stay whole: there are more along others.
+        inner[axis] = max((size for size in sizes if _divides(size, extents[axis])), default=1)
         outer[axis] = extents[axis] // inner[axis]
         room //= inner[axis]
         if outer[axis] > 1:
             break
     return tuple(outer), tuple(inner)
+
+
+def whole_blocks(depth: int) -> int:
+    """`depth`, or the next larger one that divides into good partial sums where no divisor of `depth` makes any."""
+    if depth <= 2 * BLOCK or split_sum((depth,))[1][0] >= GOOD_BLOCK:
+        return depth
+    blocks = max(3, -(-depth // BLOCK))
+    return -(-depth // blocks) * blocks
 
 
 def _divides(size: int, extent: int) -> bool:

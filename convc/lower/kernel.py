@@ -13,20 +13,34 @@ from convc import ops
 from convc.errors import UnsupportedError
 from convc.ir import Elementwise, Node, TensorType
 from convc.ir.group import Group
-from convc.lower.activation import unary
+from convc.lower.activation import prelu, unary
 from convc.lower.anchor import Anchor, Packing
 from convc.lower.arithmetic import binary, broadcast
+from convc.lower.broadcast import repeat
+from convc.lower.cast import cast
 from convc.lower.concat import concat
 from convc.lower.conv import conv, depthwise, packing
 from convc.lower.dense import dense
+from convc.lower.depth_to_space import depth_to_space
 from convc.lower.frame import Frame, contraction, frame_of
+from convc.lower.integer import integer
 from convc.lower.layout import Layout, round_up
+from convc.lower.logic import logic
 from convc.lower.math import Expr
+from convc.lower.matmul import ATTRIBUTE as PRODUCT
+from convc.lower.matmul import matmul
+from convc.lower.matmul import overread as product_overread
 from convc.lower.pad import pad
 from convc.lower.pool import pool
+from convc.lower.recurrent import PackedGates, recurrent
 from convc.lower.reduce import reduce
+from convc.lower.resample import resample
 from convc.lower.shape import transpose
+from convc.lower.slice import slice_
 from convc.lower.softmax import softmax
+from convc.lower.standardize import standardize
+from convc.lower.take import take, take_along
+from convc.lower.top_k import top_k
 from convc.lower.winograd import PackedWinograd, is_possible, winograd
 
 
@@ -59,7 +73,8 @@ def signature(group: Group, *, bounded: bool) -> str:
     for index, node in enumerate(group.nodes):
         number[node] = f"n{index}"
         lines.append(f"{node.op!r}({', '.join(number[source] for source in node.inputs)}):{node.type}")
-    return "; ".join([*lines, "bounded"] if bounded and frame_of(group).pointwise else lines)
+    overreads = isinstance(group.anchor.op, ops.MatMul) or frame_of(group).pointwise
+    return "; ".join([*lines, "bounded"] if bounded and overreads else lines)
 
 
 def kernel_name(group: Group, *, bounded: bool) -> str:
@@ -76,7 +91,7 @@ def arguments_of(group: Group, layout: Layout, *, bounded: bool) -> tuple[Argume
     Raises `UnsupportedError` for weights that are not constants.
     """
     frame, anchor, arguments = frame_of(group), group.anchor, []
-    weights = anchor.inputs[1] if isinstance(anchor.op, ops.Conv | ops.Dense) else None
+    weights = anchor.inputs[1] if isinstance(anchor.op, ops.Conv | ops.Dense | ops.Recurrent) else None
     for node in group.inputs:
         if node is weights:
             if not isinstance(node.op, ops.Constant):
@@ -88,11 +103,15 @@ def arguments_of(group: Group, layout: Layout, *, bounded: bool) -> tuple[Argume
                 )
             arguments.append(_packed(anchor, node, frame, layout))
             continue
-        type_ = TensorType(frame.view(node.type.shape), node.type.dtype)
+        view = frame.source_view if node is anchor.inputs[0] else frame.view
+        type_ = TensorType(view(node.type.shape), node.type.dtype)
         overread = 0
         if frame.pointwise and node is anchor.inputs[0] and not bounded:
             rows, depth = type_.shape[-2:]
             overread = (round_up(rows, layout.columns) - rows) * depth * type_.dtype.size
+        elif isinstance(anchor.op, ops.MatMul) and node is anchor.inputs[0] and not bounded:
+            shapes = [source.type.shape for source in anchor.inputs]
+            overread = product_overread(anchor.op, shapes[0], shapes[1], layout) * type_.dtype.size
         arguments.append(Argument(node, type_, None, overread))
     output = group.output
     return (*arguments, Argument(output, TensorType(frame.view(output.type.shape), output.type.dtype)))
@@ -105,6 +124,11 @@ def lower(group: Group, layout: Layout, *, bounded: bool) -> Kernel:
     """
     frame = frame_of(group)
     arguments = arguments_of(group, layout, bounded=bounded)
+    name = kernel_name(group, bounded=bounded)
+    if isinstance(group.anchor.op, ops.Recurrent):
+        shapes = [argument.type.shape for argument in arguments]
+        places = [group.inputs.index(source) for source in group.anchor.inputs]
+        return Kernel(name, recurrent(group.anchor.op, name, shapes, places, layout), arguments)
     tensors = {
         argument.node: te.placeholder(argument.type.shape, argument.type.dtype.value, name=f"p{index}")
         for index, argument in enumerate(arguments[:-1])
@@ -131,6 +155,8 @@ def lower(group: Group, layout: Layout, *, bounded: bool) -> Kernel:
     func = te.create_prim_func([*tensors.values(), out]).with_attr("global_symbol", name)
     if _may_be_winograd(group.anchor, layout):
         func = func.with_attr("winograd", True)
+    if isinstance(group.anchor.op, ops.MatMul):
+        func = func.with_attr(PRODUCT, True)
     return Kernel(name, func, arguments)
 
 
@@ -143,10 +169,24 @@ def _may_be_winograd(anchor: Node, layout: Layout) -> bool:
 
 def _elementwise(node: Node, value: Callable[[Node], Expr]) -> Expr:
     inputs = [value(source) for source in node.inputs]
-    return unary(node.op, *inputs) if isinstance(node.op, ops.Unary) else binary(node.op, *inputs)
+    if isinstance(node.op, ops.Cast):
+        return cast(node.op, node.inputs[0].type.dtype, *inputs)
+    match node.op:
+        case ops.Unary():
+            return unary(node.op, *inputs)
+        case ops.PRelu():
+            return prelu(*inputs)
+        case ops.Integer():
+            return integer(node.op, *inputs)
+        case ops.Comparison() | ops.Where():
+            return logic(node.op, *inputs)
+    return binary(node.op, *inputs)
 
 
 def _packed(anchor: Node, weights: Node, frame: Frame, layout: Layout) -> Argument:
+    if isinstance(anchor.op, ops.Recurrent):
+        gates = PackedGates(anchor.op.gates, layout.lanes)
+        return Argument(weights, TensorType(gates.shape(weights.type.shape)), gates)
     packed = PackedWinograd(layout.lanes) if layout.winograd else packing(contraction(anchor), weights.type, layout)
     return Argument(weights, TensorType(frame.weights(anchor, packed.shape(weights.type.shape))), packed)
 
@@ -167,16 +207,37 @@ def _anchor(
             return depthwise(op, x, inputs[1], per_channel, layout)
         case ops.Conv() | ops.Dense():
             return conv(contraction(node), x, inputs[1], layout)
+        case ops.MatMul() as op:
+            return matmul(op, x, inputs[1], layout, bounded=bounded)
         case ops.Pool() as op:
             return pool(op, x, layout)
         case ops.Reduce() as op:
-            return reduce(op, x)
+            return reduce(op, frame.axes(op.axes), x, node.inputs[0].type.shape, layout)
+        case ops.Standardize() as op:
+            return standardize(op, frame.axes(op.axes), x, layout)
+        case ops.Resample() as op:
+            return resample(op, x, inputs[1:])
         case ops.Softmax() as op:
-            return softmax(op, x)
+            return softmax(op, x, layout)
         case ops.Concat() as op:
-            return concat(op, inputs)
+            return concat(frame.axes((op.axis,))[0], inputs)
         case ops.Pad() as op:
-            return pad(op, x)
+            shape = node.inputs[0].type.shape
+            low, high = (frame.scaled(tuple(pair[end] for pair in op.widths), shape) for end in (0, 1))
+            return pad(tuple(zip(low, high, strict=True)), op.value, x)
+        case ops.Slice() as op:
+            steps = tuple(op.steps[run.start] if len(run) == 1 else 1 for run in frame.runs)
+            return slice_(frame.scaled(op.starts, node.inputs[0].type.shape), steps, x)
+        case ops.Broadcast():
+            return repeat(x)
+        case ops.Take() as op:
+            return take(op, x, inputs[1])
+        case ops.TakeAlong() as op:
+            return take_along(op, x, inputs[1])
+        case ops.TopK() as op:
+            return top_k(op, x)
+        case ops.DepthToSpace() as op:
+            return depth_to_space(op, x, node.type.shape[-1])
         case ops.Transpose() as op:
             return transpose(op, x)
         case Elementwise():

@@ -83,7 +83,7 @@ class PackedWinograd(Packing):
 
 def is_possible(op: ops.Conv, window: Shape, channels: int, filters: int, lanes: int) -> bool:
     """Whether the convolution is of the kind that this lowering computes."""
-    plain = set(op.strides) == set(op.dilation) == {1} and op.groups == 1
+    plain = set(op.strides) == set(op.dilation) == {1} and op.groups == 1 and not op.exact
     return plain and window == (3, 3) and channels % lanes == 0 and filters % lanes == 0
 
 

@@ -1,4 +1,4 @@
-"""Activations of one argument. Formulas are those of keras.activations unless a docstring says otherwise."""
+"""Activations of neural networks. Formulas are those of keras.activations unless a docstring says otherwise."""
 
 from __future__ import annotations
 
@@ -8,116 +8,103 @@ from typing import ClassVar
 
 import numpy as np
 
-from convc.ir import Array, Elementwise, TensorType
+from convc.ir import Array
+from convc.ops.arithmetic import Binary
+from convc.ops.unary import Function, Unary
 
-
-class Unary(Elementwise):
-    """An elementwise function of one tensor."""
-
-    arity: ClassVar = (1, 1)
-
-    def infer(self, *inputs: TensorType) -> TensorType:
-        return inputs[0]
+__all__ = [
+    "Celu", "Elu", "Gelu", "HardShrink", "HardSigmoid", "HardSilu", "LogSigmoid", "Mish", "PRelu", "Relu", "Selu",
+    "Sigmoid", "Silu", "SoftShrink", "Softplus", "Softsign", "SparsePlus", "Squareplus", "Tanh", "TanhShrink",
+    "Threshold", "Unary",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Relu(Unary):
+class Relu(Function):
     """max_value above max_value, x above threshold, negative_slope * (x - threshold) up to it."""
 
     max_value: float | None = None
     negative_slope: float = 0.0
     threshold: float = 0.0
 
-    def reference(self, *inputs: Array) -> Array:
-        x = inputs[0]
+    def value(self, x: Array) -> Array:
         y = np.where(x > self.threshold, x, self.negative_slope * (x - self.threshold))
         return y if self.max_value is None else np.minimum(y, x.dtype.type(self.max_value))
 
 
 @dataclass(frozen=True)
-class Sigmoid(Unary):
+class Sigmoid(Function):
     """1 / (1 + exp(-x))."""
 
-    def reference(self, *inputs: Array) -> Array:
-        x = inputs[0]
+    def value(self, x: Array) -> Array:
         e = np.exp(-np.abs(x))
         result: Array = np.where(x >= 0, 1 / (1 + e), e / (1 + e))
         return result
 
 
 @dataclass(frozen=True)
-class HardSigmoid(Unary):
+class HardSigmoid(Function):
     """clip(slope * x + offset, 0, 1): Keras 3 has 1/6 and 0.5, Keras 2 and ONNX 0.2 and 0.5."""
 
     slope: float = 1 / 6
     offset: float = 0.5
 
-    def reference(self, *inputs: Array) -> Array:
-        return np.clip(self.slope * inputs[0] + self.offset, 0, 1)
+    def value(self, x: Array) -> Array:
+        return np.clip(self.slope * x + self.offset, 0, 1)
 
 
 @dataclass(frozen=True)
-class Silu(Unary):
+class Silu(Function):
     """x * sigmoid(x), also called swish."""
 
-    def reference(self, *inputs: Array) -> Array:
-        return inputs[0] * Sigmoid().reference(inputs[0])
+    def value(self, x: Array) -> Array:
+        return x * Sigmoid().value(x)
 
 
 @dataclass(frozen=True)
-class HardSilu(Unary):
+class HardSilu(Function):
     """x * relu6(x + 3) / 6, also called hard swish."""
 
-    def reference(self, *inputs: Array) -> Array:
-        return inputs[0] * HardSigmoid().reference(inputs[0])
+    def value(self, x: Array) -> Array:
+        return x * HardSigmoid().value(x)
 
 
 @dataclass(frozen=True)
-class Tanh(Unary):
+class Tanh(Function):
     """Hyperbolic tangent."""
 
-    def reference(self, *inputs: Array) -> Array:
-        return np.tanh(inputs[0])
+    def value(self, x: Array) -> Array:
+        return np.tanh(x)
 
 
 @dataclass(frozen=True)
-class Exp(Unary):
-    """e to the x, "exponential" in Keras."""
-
-    def reference(self, *inputs: Array) -> Array:
-        return np.exp(inputs[0])
-
-
-@dataclass(frozen=True)
-class Elu(Unary):
+class Elu(Function):
     """x above zero, alpha * (exp(x) - 1) below."""
 
     alpha: float = 1.0
 
-    def reference(self, *inputs: Array) -> Array:
-        x = inputs[0]
+    def value(self, x: Array) -> Array:
         return np.where(x > 0, x, self.alpha * np.expm1(np.minimum(x, 0)))
 
 
 @dataclass(frozen=True)
-class Selu(Unary):
+class Selu(Function):
     """scale * elu(x, alpha) with the constants of Klambauer et al. 2017."""
 
     ALPHA: ClassVar[float] = 1.6732632423543772
     SCALE: ClassVar[float] = 1.0507009873554805
 
-    def reference(self, *inputs: Array) -> Array:
-        return self.SCALE * Elu(self.ALPHA).reference(inputs[0])
+    def value(self, x: Array) -> Array:
+        return self.SCALE * Elu(self.ALPHA).value(x)
 
 
 @dataclass(frozen=True)
-class Gelu(Unary):
+class Gelu(Function):
     """x * Phi(x), by erf, or by tanh where `approximate`."""
 
     approximate: bool = False
 
-    def reference(self, *inputs: Array) -> Array:
-        x = inputs[0]
+    def value(self, x: Array) -> Array:
         if self.approximate:
             phi: Array = 0.5 * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
         else:
@@ -126,26 +113,112 @@ class Gelu(Unary):
 
 
 @dataclass(frozen=True)
-class Softplus(Unary):
+class Softplus(Function):
     """log(1 + exp(x)), without overflow."""
 
-    def reference(self, *inputs: Array) -> Array:
-        x = inputs[0]
+    def value(self, x: Array) -> Array:
         return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
 
 @dataclass(frozen=True)
-class Softsign(Unary):
+class LogSigmoid(Function):
+    """log(sigmoid(x)), which is -softplus(-x)."""
+
+    def value(self, x: Array) -> Array:
+        return -Softplus().value(-x)
+
+
+@dataclass(frozen=True)
+class Softsign(Function):
     """x / (1 + |x|)."""
 
-    def reference(self, *inputs: Array) -> Array:
-        result: Array = inputs[0] / (1 + np.abs(inputs[0]))
+    def value(self, x: Array) -> Array:
+        result: Array = x / (1 + np.abs(x))
         return result
 
 
 @dataclass(frozen=True)
-class Mish(Unary):
+class Mish(Function):
     """x * tanh(softplus(x))."""
 
+    def value(self, x: Array) -> Array:
+        return x * np.tanh(Softplus().value(x))
+
+
+@dataclass(frozen=True)
+class Celu(Function):
+    """x above zero, alpha * (exp(x / alpha) - 1) below."""
+
+    alpha: float = 1.0
+
+    def value(self, x: Array) -> Array:
+        return np.where(x > 0, x, self.alpha * np.expm1(np.minimum(x, 0) / self.alpha))
+
+
+@dataclass(frozen=True)
+class TanhShrink(Function):
+    """x - tanh(x)."""
+
+    def value(self, x: Array) -> Array:
+        return x - np.tanh(x)
+
+
+@dataclass(frozen=True)
+class SoftShrink(Function):
+    """x - threshold above it, x + threshold below its negative, else 0."""
+
+    threshold: float = 0.5
+
+    def value(self, x: Array) -> Array:
+        low = np.where(x < -self.threshold, x + self.threshold, x.dtype.type(0))
+        return np.where(x > self.threshold, x - self.threshold, low)
+
+
+@dataclass(frozen=True)
+class HardShrink(Function):
+    """x where |x| is above the threshold, else 0."""
+
+    threshold: float = 0.5
+
+    def value(self, x: Array) -> Array:
+        return np.where(np.abs(x) > self.threshold, x, x.dtype.type(0))
+
+
+@dataclass(frozen=True)
+class Threshold(Function):
+    """x above the threshold, else `otherwise`."""
+
+    threshold: float
+    otherwise: float
+
+    def value(self, x: Array) -> Array:
+        return np.where(x > self.threshold, x, x.dtype.type(self.otherwise))
+
+
+@dataclass(frozen=True)
+class SparsePlus(Function):
+    """0 up to -1, x from 1 on, (x + 1)**2 / 4 between."""
+
+    def value(self, x: Array) -> Array:
+        return np.where(x < 1, np.maximum(x + 1, 0) ** 2 / 4, x)
+
+
+@dataclass(frozen=True)
+class Squareplus(Function):
+    """(x + sqrt(x * x + b)) / 2."""
+
+    b: float = 4.0
+
+    def value(self, x: Array) -> Array:
+        root = np.sqrt(x * x + self.b)
+        return np.where(x > 0, x + root, self.b / (root - np.minimum(x, 0))) / 2
+
+
+@dataclass(frozen=True)
+class PRelu(Binary):
+    """x above zero, alpha * x below; alpha broadcasts to x."""
+
     def reference(self, *inputs: Array) -> Array:
-        return inputs[0] * np.tanh(Softplus().reference(inputs[0]))
+        x, alpha = inputs
+        result: Array = np.where(x > 0, x, alpha * x)
+        return result

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from convc.errors import ShapeError
-from convc.ir import TensorType
+from convc.ir import Shape, TensorType
+from convc.ir.types import MAX_ELEMENTS
 
 
 def check_dtypes(inputs: Sequence[TensorType]) -> None:
@@ -15,3 +17,9 @@ def check_dtypes(inputs: Sequence[TensorType]) -> None:
             raise ShapeError(
                 "", "the inputs differ in dtype", expected=inputs[0].dtype.value, received=other.dtype.value
             )
+
+
+def check_elements(shape: Shape, message: str) -> None:
+    """A tensor of `shape`, which an op makes on its way, is not too large. Raises `ShapeError`."""
+    if math.prod(shape) > MAX_ELEMENTS:
+        raise ShapeError("", message, expected=f"at most {MAX_ELEMENTS} elements", received=str(shape))

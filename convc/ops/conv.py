@@ -10,7 +10,7 @@ import numpy as np
 
 from convc.errors import ShapeError
 from convc.ir import Array, Op, Shape, TensorType
-from convc.ops.check import check_dtypes
+from convc.ops.check import check_dtypes, check_elements
 from convc.ops.window import Padding, check_padding, check_positive, check_window, output_extents, pad_spatial, taps
 
 
@@ -20,12 +20,14 @@ class Conv(Op):
 
     Inputs: x of N, *spatial, C; kernel of *spatial, C / groups, O; optionally a bias of O. Output: N, *spatial, O.
     Output channel o reads the input channels of group o // (O / groups). Depthwise is groups = C.
+    Where `exact`, all products and sums are integers below 2**24, and no algorithm is used that would round them.
     """
 
     strides: Shape
     padding: Padding
     dilation: Shape
     groups: int = 1
+    exact: bool = False
     arity: ClassVar = (2, 3)
 
     def infer(self, *inputs: TensorType) -> TensorType:
@@ -64,6 +66,8 @@ class Conv(Op):
         if len(inputs) == 3 and inputs[2].shape != (filters,):
             raise ShapeError("", "the bias does not fit", expected=str((filters,)), received=str(inputs[2].shape))
         out = output_extents(x.shape[1:-1], kernel.shape[:-2], self.strides, self.dilation, self.padding)
+        padded = (extent + low + high for extent, (low, high) in zip(x.shape[1:-1], self.padding, strict=True))
+        check_elements((x.shape[0], *padded, channels), "the padded input is too large")
         return TensorType((x.shape[0], *out, filters), x.dtype)
 
     def reference(self, *inputs: Array) -> Array:

@@ -12,6 +12,9 @@ from convc.errors import ShapeError
 from convc.ir import Array, Op, Shape, TensorType
 from convc.ops.window import Padding, check_padding, check_positive, check_window, output_extents, pad_spatial, taps
 
+MAX_WINDOW = 1 << 24
+"""Elements of a window; under padding it may be larger than the input, and more is taken for an attack."""
+
 
 @dataclass(frozen=True)
 class Pool(Op):
@@ -27,6 +30,10 @@ class Pool(Op):
         check_window(x.rank - 2, window=self.window, strides=self.strides, padding=self.padding)
         check_positive(window=self.window, strides=self.strides)
         check_padding(self.padding)
+        if math.prod(self.window) > MAX_WINDOW:
+            raise ShapeError(
+                "", "the window is too large", expected=f"at most {MAX_WINDOW} elements", received=str(self.window)
+            )
         if any(max(pair) >= extent for pair, extent in zip(self.padding, self.window, strict=True)):
             raise ShapeError(
                 "",

@@ -1,4 +1,4 @@
-"""Reductions over whole axes: global pooling and its relatives."""
+"""Reductions over whole axes: sums, means, extremes, products; global pooling is one."""
 
 from __future__ import annotations
 
@@ -21,13 +21,7 @@ class Reduce(Op):
 
     def infer(self, *inputs: TensorType) -> TensorType:
         x = inputs[0]
-        if not self.axes or len(set(self.axes)) < len(self.axes) or not all(0 <= axis < x.rank for axis in self.axes):
-            raise ShapeError(
-                "",
-                "axes do not fit the input",
-                expected=f"distinct axes from 0 to {x.rank - 1}",
-                received=str(self.axes),
-            )
+        check_axes(self.axes, x)
         kept = [1 if axis in self.axes else extent for axis, extent in enumerate(x.shape)]
         if self.keepdims:
             return TensorType(tuple(kept), x.dtype)
@@ -53,3 +47,38 @@ class ReduceMax(Reduce):
     def reference(self, *inputs: Array) -> Array:
         result: Array = np.max(inputs[0], axis=self.axes, keepdims=self.keepdims)
         return result
+
+
+@dataclass(frozen=True)
+class ReduceSum(Reduce):
+    """The sum."""
+
+    def reference(self, *inputs: Array) -> Array:
+        result: Array = np.sum(inputs[0], axis=self.axes, keepdims=self.keepdims)
+        return result
+
+
+@dataclass(frozen=True)
+class ReduceMin(Reduce):
+    """The smallest element."""
+
+    def reference(self, *inputs: Array) -> Array:
+        result: Array = np.min(inputs[0], axis=self.axes, keepdims=self.keepdims)
+        return result
+
+
+@dataclass(frozen=True)
+class ReduceProd(Reduce):
+    """The product."""
+
+    def reference(self, *inputs: Array) -> Array:
+        result: Array = np.prod(inputs[0], axis=self.axes, keepdims=self.keepdims)
+        return result
+
+
+def check_axes(axes: Shape, x: TensorType) -> None:
+    """Raises `ShapeError` where `axes` are not one or more different axes of `x`, counted from the front."""
+    if not axes or len(set(axes)) < len(axes) or not all(0 <= axis < x.rank for axis in axes):
+        raise ShapeError(
+            "", "axes do not fit the input", expected=f"distinct axes from 0 to {x.rank - 1}", received=str(axes)
+        )

@@ -1,4 +1,4 @@
-"""Softmax."""
+"""Softmax and its logarithm."""
 
 from __future__ import annotations
 
@@ -37,3 +37,13 @@ class Softmax(Op):
 
     def flops(self, output: TensorType, *inputs: TensorType) -> int:
         return 4 * output.elements
+
+
+@dataclass(frozen=True)
+class LogSoftmax(Softmax):
+    """x - max - log(sum(exp(x - max))) over `axes`."""
+
+    def reference(self, *inputs: Array) -> Array:
+        shifted = inputs[0] - np.max(inputs[0], axis=self.axes, keepdims=True)
+        result: Array = shifted - np.log(np.sum(np.exp(shifted), axis=self.axes, keepdims=True))
+        return result

@@ -27,6 +27,11 @@ class Input(Op):
         return 0
 
 
+@dataclass(frozen=True)
+class NarrowInput(Input):
+    """Integers that wrap around in the source model before INT32 does: what computes with them is not what it says."""
+
+
 @dataclass(frozen=True, eq=False)
 class Constant(Op):
     """A tensor known at compile time: weights, and what was folded."""

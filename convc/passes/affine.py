@@ -10,9 +10,12 @@ import numpy as np
 
 from convc.errors import UnsupportedError
 from convc.ir import Array, Graph, Node, make
-from convc.ops import Add, BatchNorm, Binary, Constant, Conv, Dense, Multiply, constant
+from convc.ops import Add, BatchNorm, Binary, Constant, Conv, ConvTranspose, Dense, Multiply, constant
 from convc.passes.rule import Match, Refusal, Rule, shared
 from convc.passes.simplify import value_of
+
+Linear = Conv | ConvTranspose | Dense
+"""Ops with a kernel and a bias, which scales and shifts are folded into."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +23,7 @@ class _Folding(Match):
     """A match whose first node's input and `linear`, with other weights, replace it."""
 
     linear: Node
-    """The Conv or Dense."""
+    """The `Linear` node."""
     compute: Callable[[], tuple[Array, Array]]
 
     @cached_property
@@ -64,7 +67,7 @@ class FoldBatchNorm(_Fold):
     name = "fold_batch_norm"
 
     def pattern(self, root: Node, graph: Graph) -> Match | None:
-        if not isinstance(root.op, BatchNorm) or not isinstance(root.inputs[0].op, Conv | Dense):
+        if not isinstance(root.op, BatchNorm) or not isinstance(root.inputs[0].op, Linear):
             return None
         linear = root.inputs[0]
 
@@ -80,7 +83,7 @@ class FoldBatchNormForward(_Fold):
     name = "fold_batch_norm_forward"
 
     def pattern(self, root: Node, graph: Graph) -> Match | None:
-        if not isinstance(root.op, Conv | Dense) or not isinstance(root.inputs[0].op, BatchNorm):
+        if not isinstance(root.op, Linear) or not isinstance(root.inputs[0].op, BatchNorm):
             return None
         norm = root.inputs[0]
 
@@ -94,6 +97,8 @@ class FoldBatchNormForward(_Fold):
         _, shift = scale_and_shift(norm)
         if isinstance(root.op, Conv) and np.any(root.op.padding) and np.any(shift):
             return Refusal(f"{root.name} pads with 0 what {norm.name} has shifted", root)
+        if isinstance(root.op, ConvTranspose) and np.any(shift):
+            return Refusal(f"not every element of {root.name} sums as many of those that {norm.name} has shifted", root)
         return None
 
 
@@ -158,11 +163,11 @@ def scale_and_shift(norm: Node) -> tuple[Array, Array]:
 
 
 def _linear_operand(root: Node) -> Node | None:
-    """The Conv or Dense that `root` adds to, or multiplies with, one constant per output channel."""
+    """The `Linear` node that `root` adds to, or multiplies with, one constant per output channel."""
     if isinstance(root.op, Add | Multiply):
         for linear, other in (root.inputs, root.inputs[::-1]):
             if (
-                isinstance(linear.op, Conv | Dense)
+                isinstance(linear.op, Linear)
                 and isinstance(other.op, Constant)
                 and linear.type == root.type
                 and all(extent == 1 for extent in other.type.shape[:-1])
@@ -181,19 +186,24 @@ def _channelwise(linear: Node, root: Node) -> tuple[Array, Array]:
 def _kernel_and_bias(linear: Node) -> tuple[Array, Array]:
     """In float64; zeros where there is no bias."""
     kernel = value_of(linear.inputs[1]).astype(np.float64)
-    bias = value_of(linear.inputs[2]).astype(np.float64) if len(linear.inputs) == 3 else np.zeros(kernel.shape[-1])
+    filters = linear.type.shape[-1]
+    bias = value_of(linear.inputs[2]).astype(np.float64) if len(linear.inputs) == 3 else np.zeros(filters)
     return kernel, bias
 
 
 def _scaled_outputs(linear: Node, scale: Array, shift: Array) -> tuple[Array, Array]:
     """Kernel and bias of linear(x) * scale + shift, `scale` and `shift` one per output channel."""
     kernel, bias = _kernel_and_bias(linear)
-    return kernel * scale, bias * scale + shift
+    # A transposed convolution's kernel ends in O, C.
+    return kernel * (scale[:, None] if isinstance(linear.op, ConvTranspose) else scale), bias * scale + shift
 
 
 def _scaled_inputs(linear: Node, scale: Array, shift: Array) -> tuple[Array, Array]:
     """Kernel and bias of linear(x * scale + shift), `scale` and `shift` one per input channel."""
     kernel, bias = _kernel_and_bias(linear)
+    if isinstance(linear.op, ConvTranspose):
+        assert not np.any(shift)
+        return kernel * scale, bias
     groups = linear.op.groups if isinstance(linear.op, Conv) else 1
     depth, filters = kernel.shape[-2:]
     # Output channel o reads input channels from (o // (filters / groups)) * depth on.

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from convc.ir import Elementwise, Graph, Node
 from convc.ir.group import Group, GroupedGraph
-from convc.ops import Concat, Constant, Input, Reshape, Softmax, Transpose
+from convc.ops import Concat, Constant, Input, Recurrent, Reshape, Softmax, Transpose
 from convc.passes.report import Decision
 from convc.passes.rule import Budget, Refusal, shared
 
-ALONE = Concat | Reshape | Softmax | Transpose
+ALONE = Concat | Recurrent | Reshape | Softmax | Transpose
 """Anchors that take no epilogue: they move elements, or need a whole row before the first element is final."""
 
 RULE = "fuse_elementwise"

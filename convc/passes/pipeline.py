@@ -12,11 +12,14 @@ from convc.ir.group import GroupedGraph
 from convc.ir.spec import verify, verify_grouped
 from convc.ir.text import to_text
 from convc.passes.affine import FoldBatchNorm, FoldBatchNormForward, FoldChannelwise, SplitBatchNorm
+from convc.passes.conv_transpose import DepthToSpaceToReshape, HoistUnary, RewriteConvTranspose
 from convc.passes.group import group
+from convc.passes.matmul import FoldTransposeIntoMatMul, FoldTransposeOfMatMul
+from convc.passes.movement import MOVEMENT
 from convc.passes.padding import FoldPadIntoAvgPool, FoldPadIntoConv, FoldPadIntoMaxPool, MergePads
 from convc.passes.report import Decision, Report, report
 from convc.passes.rule import Budget, Outcome, Pass, RulePass
-from convc.passes.simplify import DropIdentity, FoldConstant, MergeReshape
+from convc.passes.simplify import DivideToMultiply, DropIdentity, FoldConstant, MergeReshape, SubtractToAdd
 from convc.passes.structure import MaterializeOutputs, RemoveDuplicates
 from convc.passes.transpose import (
     AbsorbTransposeIntoReduce,
@@ -27,19 +30,28 @@ from convc.passes.transpose import (
 )
 from convc.settings import Settings, from_environment
 
-SIMPLIFY: Final = (FoldConstant(), DropIdentity(), MergeReshape())
+SIMPLIFY: Final = (FoldConstant(), SubtractToAdd(), DivideToMultiply(), DropIdentity(), MergeReshape())
 
 PIPELINE: Final[tuple[Pass, ...]] = (
-    RulePass("simplify", SIMPLIFY),
+    RulePass("simplify", (*SIMPLIFY, *MOVEMENT)),
     RulePass(
         "cancel_transposes",
-        (MergeTransposes(), AbsorbTransposeIntoReduce(), FoldTransposeIntoDense(), SinkTranspose()),
+        (
+            MergeTransposes(),
+            AbsorbTransposeIntoReduce(),
+            FoldTransposeIntoDense(),
+            FoldTransposeIntoMatMul(),
+            FoldTransposeOfMatMul(),
+            SinkTranspose(),
+        ),
     ),
     RulePass("normalize_padding", (DropIdentity(), MergePads())),
     RulePass("fold_padding", (FoldPadIntoConv(), FoldPadIntoMaxPool(), FoldPadIntoAvgPool())),
     RulePass("fold_batch_norm", (FoldBatchNorm(), FoldBatchNormForward(), FoldChannelwise())),
+    RulePass("rewrite_conv_transpose", (RewriteConvTranspose(),), required=True),
+    RulePass("hoist_unary", (HoistUnary(),)),
     RulePass("split_batch_norm", (SplitBatchNorm(),), required=True),
-    RulePass("tidy", (TransposeToReshape(), *SIMPLIFY)),
+    RulePass("tidy", (TransposeToReshape(), DepthToSpaceToReshape(), *SIMPLIFY, *MOVEMENT)),
     RemoveDuplicates(),
     MaterializeOutputs(),
 )

@@ -1,4 +1,4 @@
-"""Rules that compute what is constant and drop what does nothing at inference."""
+"""Rules that compute what is constant, drop what does nothing at inference, and write one thing in one way."""
 
 from __future__ import annotations
 
@@ -7,11 +7,37 @@ from collections.abc import Callable
 import numpy as np
 
 from convc.ir import Array, DType, Graph, Node, make
-from convc.ops import Add, Concat, Constant, Multiply, Pad, Pool, Relu, Reshape, Transpose
+from convc.ops import (
+    Abs,
+    Add,
+    Cast,
+    Ceil,
+    Concat,
+    Constant,
+    Divide,
+    Exp,
+    Floor,
+    HardSigmoid,
+    Multiply,
+    Pad,
+    Pool,
+    Relu,
+    Reshape,
+    Round,
+    Sigmoid,
+    Softplus,
+    Square,
+    Subtract,
+    Transpose,
+    Trunc,
+    constant,
+)
 from convc.passes.rule import Match, Refusal, Rule
 
 MAX_FOLDED_ELEMENTS = 1 << 24
 """A constant expression with a larger result is left to the run: it would only make the library larger."""
+STEPS = Cast | Ceil | Floor | Round | Trunc
+"""Ops whose result jumps where their input changes least."""
 MAX_FOLDED_FLOPS = 1 << 30
 """A constant expression that costs more than this is left to the run: the references are slow."""
 
@@ -71,6 +97,59 @@ class MergeReshape(Rule):
         return make(root.op, new(inner.inputs[0]), origin=root.origin)
 
 
+class SubtractToAdd(Rule):
+    """x - c is x + -c, which other rules know."""
+
+    name = "subtract_to_add"
+
+    def pattern(self, root: Node, graph: Graph) -> Match | None:
+        if isinstance(root.op, Subtract) and root.type.dtype is DType.FLOAT32 and _has_constant(root):
+            return Match((root,), root, "turned into an addition")
+        return None
+
+    def rewrite(self, match: Match, new: Callable[[Node], Node]) -> Node:
+        root = match.nodes[-1]
+        x, other = root.inputs
+        return make(Add(), new(x), constant(-value_of(other), other.origin), origin=root.origin)
+
+
+class DivideToMultiply(Rule):
+    """x / c is x * (1 / c), which is faster, and which other rules know."""
+
+    name = "divide_to_multiply"
+
+    def pattern(self, root: Node, graph: Graph) -> Match | None:
+        if isinstance(root.op, Divide) and _has_constant(root):
+            return Match((root,), root, "turned into a multiplication")
+        return None
+
+    def why_not(self, match: Match, graph: Graph) -> Refusal | None:
+        size = np.abs(_inverse(match))
+        if not np.all((size >= np.finfo(np.float32).tiny) & (size <= np.finfo(np.float32).max)):
+            return Refusal("float32 has no precise inverse of what it divides by", match.nodes[-1].inputs[1])
+        steps = [reader for reader in graph.consumers[match.nodes[-1]] if isinstance(reader.op, STEPS)]
+        if steps:
+            return Refusal(f"{steps[0].name} rounds the quotient, whose last bit decides where to", steps[0])
+        return None
+
+    def rewrite(self, match: Match, new: Callable[[Node], Node]) -> Node:
+        root = match.nodes[-1]
+        x, other = root.inputs
+        return make(Multiply(), new(x), constant(_inverse(match), other.origin), origin=root.origin)
+
+
+def _has_constant(root: Node) -> bool:
+    """Whether the second operand alone is constant."""
+    x, other = root.inputs
+    return isinstance(other.op, Constant) and not isinstance(x.op, Constant)
+
+
+def _inverse(match: Match) -> Array:
+    with np.errstate(all="ignore"):
+        result: Array = 1 / value_of(match.nodes[-1].inputs[1]).astype(np.float64)
+        return result
+
+
 def value_of(node: Node) -> Array:
     """The value of a node that is known to be a constant."""
     assert isinstance(node.op, Constant), f"{node!r} is not a constant"
@@ -78,12 +157,13 @@ def value_of(node: Node) -> Array:
 
 
 def is_non_negative(node: Node) -> bool:
-    """Whether `node` can be shown to hold no negative element: a ReLU, or what only moves or selects its elements."""
+    """Whether `node` can be shown to hold no negative element: a ReLU and the like, or what only moves or selects its
+    elements."""
     while isinstance(node.op, Pool | Reshape | Transpose) or (isinstance(node.op, Pad) and node.op.value >= 0):
         node = node.inputs[0]
     op = node.op
     if not isinstance(op, Relu):
-        return False
+        return isinstance(op, Abs | Exp | HardSigmoid | Sigmoid | Softplus | Square)
     return op.negative_slope == 0 and (op.max_value is None or op.max_value >= 0) and op.threshold >= 0
 
 

@@ -8,7 +8,22 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from convc.ir import Array, Elementwise, Graph, Node, Op, Shape, make
-from convc.ops import BatchNorm, Concat, Constant, Dense, Pad, Reduce, Reshape, Softmax, Transpose, Unary, constant
+from convc.ops import (
+    BatchNorm,
+    Concat,
+    Constant,
+    Dense,
+    Pad,
+    Reduce,
+    Reshape,
+    Slice,
+    Softmax,
+    Standardize,
+    Take,
+    Transpose,
+    Unary,
+    constant,
+)
 from convc.passes.rule import Match, Refusal, Rule, shared
 from convc.passes.simplify import value_of
 
@@ -34,7 +49,8 @@ class MergeTransposes(Rule):
 
 
 class SinkTranspose(Rule):
-    """Elementwise(Transpose(x)) is Transpose(Elementwise(x)); so for Softmax, Pad, Concat, last-axis BatchNorm.
+    """Elementwise(Transpose(x)) is Transpose(Elementwise(x)); so for Softmax, Standardize, Pad, Slice, Concat,
+    last-axis BatchNorm, and a Take of one element for each of a vector of indices.
 
     Every input has to be transposed by the same permutation, through unary ops or not, or be a constant, or be free to
     transpose because its axes of more than one element keep their order. Where one of the Transposes has no other
@@ -45,7 +61,7 @@ class SinkTranspose(Rule):
     name = "sink_transpose"
 
     def pattern(self, root: Node, graph: Graph) -> Match | None:
-        if not isinstance(root.op, Elementwise | Softmax | Pad | Concat | BatchNorm):
+        if not isinstance(root.op, Elementwise | Softmax | Standardize | Pad | Slice | Concat | BatchNorm | Take):
             return None
         if isinstance(root.op, Unary) and graph.uses(root) == 1:
             reader = next(iter(graph.consumers[root]), None)
@@ -59,8 +75,12 @@ class SinkTranspose(Rule):
 
     def why_not(self, match: Match, graph: Graph) -> Refusal | None:
         root, permutation = match.nodes[-1], _permutation(match.subject)
+        if isinstance(root.op, Take) and root.type.elements > root.inputs[0].type.elements:
+            return Refusal(f"{root.name} makes it larger", root)
         if isinstance(root.op, BatchNorm) and permutation[-1] != root.type.rank - 1:
             return Refusal(f"{root.name} normalises another axis", root)
+        if isinstance(root.op, Standardize) and root.op.groups > 1 and permutation[-1] != root.type.rank - 1:
+            return Refusal(f"{root.name} has groups along another axis", root)
         undone = Transpose(_inverse(permutation))
         if root not in graph.outputs and all(reader.op == undone for reader in graph.consumers[root]):
             return None
@@ -89,7 +109,7 @@ class SinkTranspose(Rule):
         for position, source in enumerate(root.inputs):
             if source in moved:
                 operands.append(moved[source])
-            elif isinstance(root.op, BatchNorm) and position:
+            elif isinstance(root.op, BatchNorm | Take) and position:
                 operands.append(new(source))
             else:
                 operands.append(_untransposed(source, permutation, new))
@@ -179,7 +199,9 @@ class _Operands:
 
 
 def _operands(root: Node, graph: Graph) -> _Operands | None:
-    sources = root.inputs[:1] if isinstance(root.op, BatchNorm) else root.inputs
+    if isinstance(root.op, Take) and root.inputs[1].type.rank != 1:
+        return None
+    sources = root.inputs[:1] if isinstance(root.op, BatchNorm | Take) else root.inputs
     paths, others = [], []
     for source in sources:
         path = _path(source, graph)
@@ -221,10 +243,13 @@ def _untransposed(source: Node, permutation: Shape, new: Callable[[Node], Node])
 
 def _permuted(op: Op, permutation: Shape) -> Op:
     """`op` for an input that has not been transposed by `permutation` yet."""
-    if isinstance(op, Softmax):
+    if isinstance(op, Softmax | Standardize):
         return replace(op, axes=_source_axes(op.axes, permutation))
-    if isinstance(op, Concat):
+    if isinstance(op, Concat | Take):
         return replace(op, axis=permutation[op.axis])
+    if isinstance(op, Slice):
+        inverse = _inverse(permutation)
+        return Slice(*(tuple(part[axis] for axis in inverse) for part in (op.starts, op.sizes, op.steps)))
     if isinstance(op, Pad):
         return replace(op, widths=tuple(op.widths[axis] for axis in _inverse(permutation)))
     return op

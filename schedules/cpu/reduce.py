@@ -1,41 +1,49 @@
-"""Reductions over whole axes: the last kept axis in vectors, everything that is reduced inside."""
+"""Reductions over whole axes: the last axis in vectors, whether it is kept or reduced."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import prod
 from typing import Any, ClassVar
 
 from convc.schedules.cpu.loops import parallel, simple
+from convc.schedules.cpu.stages import apart, is_of_rows, stages, together
 from convc.schedules.rule import KernelView, Knobs, Rule
 from convc.target import Target
 
-VECTORS = 4
-"""Vectors of channels side by side: enough independent additions to hide their latency."""
+STEM = "reduce"
+
+
+@dataclass(frozen=True)
+class ReduceKnobs(Knobs):
+    """`by_rows`: all stages of a row, one row after the other."""
+
+    by_rows: bool = False
 
 
 class ReduceRule(Rule):
-    """Blocks `reduce` and `out`. Domain of `reduce`: the kept axes; the reduced ones."""
+    """The stages of `reduce`, and `out`."""
 
     name: ClassVar[str] = "reduce"
 
     def applies(self, kernel: KernelView, target: Target) -> bool:
-        return kernel.has("reduce")
+        return bool(stages(kernel, STEM))
 
-    def choose(self, kernel: KernelView, target: Target) -> Knobs:
-        return Knobs()
+    def choose(self, kernel: KernelView, target: Target) -> ReduceKnobs:
+        *_, total = stages(kernel, STEM)
+        rows = prod(kernel.domain(total)[0])
+        return ReduceKnobs(by_rows=is_of_rows(kernel, STEM) and rows >= 4 * target.cores)
 
-    def schedule(self, kernel: KernelView, knobs: Knobs, target: Target) -> Any:
-        sch, block = kernel.sch, kernel.block("reduce")
-        spatial, _ = kernel.domain("reduce")
-        work = prod(kernel.extents("reduce"))
-        loops = kernel.loops("reduce")
-        kept, reduction = loops[: len(spatial)], loops[len(spatial) :]
-        step = target.lanes * VECTORS
-        channel, vectors, lane = sch.split(kept[-1], [None, 1 if spatial[-1] < step else VECTORS, target.lanes])
-        sch.reorder(*kept[:-1], channel, *reduction, vectors, lane)
-        parallel(kernel, [*kept[:-1], channel], work)
-        sch.unroll(vectors)
-        sch.vectorize(lane)
-        sch.decompose_reduction(block, reduction[0])
+    def schedule(self, kernel: KernelView, knobs: ReduceKnobs, target: Target) -> Any:
+        names = stages(kernel, STEM)
+        if knobs.by_rows:
+            *before, total = names
+            spatial, _ = kernel.domain(total)
+            first = kernel.domain(names[0])
+            row = parallel(kernel, kernel.loops(total)[: len(spatial)], prod(first[0]) * prod(first[1]))
+            together(kernel, before[::-1], row)
+        else:
+            for name in names:
+                apart(kernel, name, target)
         simple(kernel, kernel.block("out"), target)
         return kernel.func

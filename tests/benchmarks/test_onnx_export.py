@@ -8,10 +8,10 @@ from pathlib import Path
 import onnx
 import pytest
 
-from benchmarks.onnx_export import channels_first, export
+from benchmarks.onnx_export import WRITERS, channels_first, export
 from convc.errors import UnsupportedError
-from convc.ir import Array, Graph, Op
-from convc.ops import Conv, Relu, Softmax, evaluate
+from convc.ir import Array, Graph
+from convc.ops import BatchNorm, Conv, Log, Relu, Softmax, Standardize, evaluate
 from convc.passes import optimize
 from tests.cases import ALL, fused
 from tests.cases.case import Case, case
@@ -50,13 +50,19 @@ def wanted(graph: Graph, inputs: Mapping[str, Array]) -> list[Array]:
     return [channels_first(values[node]) for node in graph.outputs]
 
 
-def is_refused(op: Op) -> bool:
-    """Whether ONNX has no op for it, whatever the inputs."""
+def is_refused(case: Case) -> bool:
+    """Whether it is not written: no measured network has it, or ONNX has no op for it."""
+    op = case.op
+    if type(op) not in WRITERS and not isinstance(op, BatchNorm):
+        return True
     match op:
         case Relu():
             return bool(op.threshold or (op.negative_slope and op.max_value is not None))
         case Softmax():
             return len(op.axes) > 1
+        case Standardize():
+            last = case.input_types[0].rank - 1
+            return op.axes != (last,) or op.groups > 1 or not op.centered
     return False
 
 
@@ -67,7 +73,7 @@ CASES = [
     pytest.param(case, id=f"{stem}-{case.name}")
     for stem, cases in ALL.items()
     for case in cases
-    if case.name not in INEXACT and not is_refused(case.op) and not (stem == "dense" and case.input_types[0].rank < 2)
+    if case.name not in INEXACT and not is_refused(case) and not (stem == "dense" and case.input_types[0].rank < 2)
 ]
 
 
@@ -79,7 +85,7 @@ def test_an_op_is_exported(case: Case, tmp_path: Path) -> None:
     assert_close(got, want)
 
 
-@pytest.mark.parametrize("recipe", fused.RECIPES)
+@pytest.mark.parametrize("recipe", [name for name in fused.RECIPES if "resample" not in name])
 def test_a_graph_is_exported(recipe: str, tmp_path: Path) -> None:
     graph, inputs = fused.build(recipe)
     for got, want in zip(answers(graph, inputs, tmp_path), wanted(graph, inputs), strict=True):
@@ -111,6 +117,7 @@ def test_another_models_answer_is_not_taken_for_the_right_one(tmp_path: Path) ->
 @pytest.mark.parametrize(
     "refused",
     [
+        case("no_writer", Log(), (1, 4)),
         case("several_axes", Softmax((1, 2)), (1, 2, 3, 4)),
         case("shifted", Relu(threshold=1.0), (1, 4)),
         case("capped_leak", Relu(max_value=6.0, negative_slope=0.1), (1, 4)),

@@ -21,10 +21,12 @@ from convc.build.kernels import Kernels
 from convc.build.program import Program, Storage
 from convc.errors import TargetError
 from convc.ir import Array, Graph, Node
+from convc.ir.group import Group
+from convc.lower import Argument
 from convc.ops import Add, Concat, Conv, MaxPool, Relu, Reshape, Sigmoid
 from convc.passes import optimize
 from convc.target import Target, host_arch, host_features, known, native
-from tests.cases import fused
+from tests.cases import ALL, fused
 from tests.cli.conftest import LAYERS
 from tests.support.kernels import PARTS, Subject, check, joined, kernel_groups
 from tests.support.process import constant_memory
@@ -181,6 +183,22 @@ def test_only_the_arena_is_overread() -> None:
     rows = 25
     layout = next(built.layout for built in kernels.table.values())
     assert free[0].overread == -rows % layout.columns * 16 * 4
+
+
+def test_constants_are_not_overread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of a constant that is the left operand of a product: what lies behind them is not the arena."""
+    seen: list[tuple[bool, int]] = []
+
+    def arguments(self: Kernels, group: Group, *, bounded: bool) -> tuple[str, tuple[Argument, ...]]:
+        name, made = original(self, group, bounded=bounded)
+        seen.append((bounded, made[0].overread))
+        return name, made
+
+    original = Kernels.arguments
+    monkeypatch.setattr(Kernels, "arguments", arguments)
+    (case,) = (case for case in ALL["matmul"] if case.name == "constant_left")
+    built(case.graph(), tmp_path / "net.so")
+    assert seen == [(True, 0)]
 
 
 @pytest.mark.parametrize(

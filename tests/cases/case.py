@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from convc.ir import Array, Graph, Node, Op, Origin, Shape, TensorType, make
-from convc.ops import BatchNorm, Input, constant
+from convc.ir import Array, DType, Graph, Node, Op, Origin, Shape, TensorType, make
+from convc.ops import BatchNorm, Input, Recurrent, constant
 
 
 @dataclass(frozen=True)
 class Case:
     """One node over fed and constant inputs.
 
-    `inputs()` are float32, drawn from N(0, scale) but for a variance, which is positive; `special` values, if any,
-    stand at the start of the first input.
+    `inputs()` are drawn from N(0, scale) but for a variance, which is positive, and a mask, of 0 and 1; `special`
+    values, if any, stand at the start of the first input. Those that are INT32 lie in [low, high), which `integers` has
+    for them as (low, high).
     """
 
     name: str
@@ -27,6 +28,7 @@ class Case:
     constant_inputs: tuple[int, ...] = ()
     scale: float = 1.0
     special: tuple[float, ...] = ()
+    integers: tuple[tuple[int, int] | None, ...] = ()
 
     @property
     def origin(self) -> Origin:
@@ -37,8 +39,13 @@ class Case:
         """The input arrays, in order, constants included: the same ones at every call."""
         generator = np.random.default_rng(self.seed)
         arrays = [generator.normal(0, self.scale, type_.shape).astype(np.float32) for type_ in self.input_types]
+        for position, bounds in enumerate(self.integers):
+            if bounds is not None:
+                arrays[position] = generator.integers(*bounds, arrays[position].shape).astype(np.int32)
         if isinstance(self.op, BatchNorm):
             arrays[4] = generator.uniform(0.5, 1.5, arrays[4].shape).astype(np.float32)
+        if isinstance(self.op, Recurrent) and self.op.has_mask:
+            arrays[-1] = generator.integers(0, 2, arrays[-1].shape).astype(np.float32)
         if self.special:
             arrays[0].flat[: len(self.special)] = self.special
         return tuple(arrays)
@@ -70,7 +77,11 @@ def case(
     constants: Sequence[int] = (),
     scale: float = 1.0,
     special: Sequence[float] = (),
+    integers: Mapping[int, tuple[int, int]] | None = None,
 ) -> Case:
-    """A case over float32 tensors of these shapes, seeded by its name."""
-    types = tuple(TensorType(shape) for shape in shapes)
-    return Case(name, op, types, zlib.crc32(name.encode()), tuple(constants), scale, tuple(special))
+    """A case over float32 tensors of these shapes, seeded by its name; those in `integers` are INT32 in [low, high)."""
+    bounds = integers or {}
+    dtypes = (DType.INT32 if i in bounds else DType.FLOAT32 for i in range(len(shapes)))
+    types = tuple(TensorType(shape, dtype) for shape, dtype in zip(shapes, dtypes, strict=True))
+    drawn = tuple(map(bounds.get, range(len(shapes))))
+    return Case(name, op, types, zlib.crc32(name.encode()), tuple(constants), scale, tuple(special), drawn)

@@ -24,11 +24,15 @@ from convc.ops import (
     Pad,
     ReduceMax,
     ReduceMean,
+    ReduceSum,
     Relu,
+    ResampleMax,
+    ResampleSum,
     Reshape,
     Sigmoid,
     Silu,
     Softmax,
+    Standardize,
     Tanh,
     Transpose,
     constant,
@@ -393,3 +397,72 @@ def chain_1d(b: Builder) -> Node:
 def chain_3d(b: Builder) -> Node:
     x = b.input(1, 4, 5, 4, 3)
     return b.apply(Relu(), b.apply(Add(), b.conv(x, 7), b.conv(x, 7, 1, bias=True)))
+
+
+@_recipe
+def resample_add_relu(b: Builder) -> Node:
+    """A feature pyramid's step: the coarse map, twice as large, and the fine one."""
+    tables = []
+    for extent in (3, 4):
+        after = np.arange(2 * extent) // 2
+        indices = np.stack([np.maximum(after - 1, 0), after], axis=1)
+        tables += [constant(indices, b.weights(1).origin), b.weights(2 * extent, 2)]
+    x = b.apply(ResampleSum((1, 2)), b.input(1, 3, 4, 10), *tables)
+    return b.apply(Relu(), b.apply(Add(), x, b.conv(b.input(1, 6, 8, 5), 10, 1)))
+
+
+@_recipe
+def resample_max_and_sum(b: Builder) -> tuple[Node, ...]:
+    """Two results of one input: one with many taps and an epilogue, one by its largest elements."""
+    x = b.input(2, 15, 6)
+    indices = constant(b.generator.integers(0, 15, (4, 13)), b.weights(1).origin)
+    total = b.apply(ResampleSum((1,)), x, indices, b.weights(4, 13))
+    return b.apply(Tanh(), total), b.apply(Relu(), b.apply(ResampleMax((1,)), x, indices))
+
+
+@_recipe
+def layer_norm(b: Builder) -> Node:
+    """As in ConvNeXt: over the channels of an image, with a scale and an offset behind it."""
+    y = b.apply(Standardize((3,), 1e-6), b.conv(b.input(2, 5, 4, 3), 40))
+    return b.apply(Add(), b.apply(Multiply(), y, b.weights(40)), b.weights(40))
+
+
+@_recipe
+def group_norm(b: Builder) -> Node:
+    """With an activation, and a scale that tells channels apart, so that not all axes can be merged."""
+    y = b.apply(Standardize((1, 2, 3), 1e-3, groups=3), b.input(2, 5, 4, 18))
+    return b.apply(Silu(), b.apply(Add(), b.apply(Multiply(), y, b.weights(18)), b.weights(18)))
+
+
+@_recipe
+def norm_of_everything(b: Builder) -> Node:
+    """The scale has all of the axes that are normalised, the offset one of them, a third tensor none."""
+    y = b.apply(Standardize((1, 2, 3), 1e-3), b.input(2, 3, 4, 9))
+    y = b.apply(Add(), b.apply(Multiply(), y, b.weights(3, 4, 9)), b.weights(4, 1))
+    return b.apply(Multiply(), y, b.input(2, 1, 1, 1))
+
+
+@_recipe
+def norm_channels_first(b: Builder) -> Node:
+    """Over axis 1, scaled along it."""
+    y = b.apply(Standardize((1,), 1e-3), b.input(2, 7, 4, 19))
+    return b.apply(Relu(), b.apply(Multiply(), y, b.weights(7, 1, 1)))
+
+
+@_recipe
+def norm_plus_itself(b: Builder) -> Node:
+    """A residual around a normalisation: its input is read by the epilogue too."""
+    x = b.input(3, 6, 20)
+    return b.apply(Add(), b.apply(Standardize((2,), 1e-3), x), x)
+
+
+@_recipe
+def sums_with_an_epilogue(b: Builder) -> tuple[Node, ...]:
+    """Of rows, of columns, of both; an epilogue with a vector, one that reads what is summed, one with all kept."""
+    x, one = b.input(9, 4, 5, 33), b.input(1, 6, 1, 3)
+    return (
+        b.apply(Multiply(), b.apply(ReduceSum((3,)), x), b.weights(5)),
+        b.apply(Add(), b.apply(ReduceSum((1, 2), True), x), b.weights(33)),
+        b.apply(Relu(), b.apply(ReduceMean((0, 1, 2, 3)), x)),
+        b.apply(Add(), b.apply(ReduceMax((2,), True), one), one),
+    )

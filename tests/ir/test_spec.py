@@ -12,7 +12,7 @@ import pytest
 from convc.ir import Array, DType, Graph, Node, Op, Origin, TensorType
 from convc.ir.group import Group, GroupedGraph
 from convc.ir.spec import GROUPED, OPTIMIZED, PARSED, SpecError, verify, verify_grouped
-from convc.ops import Add, Constant, Input, Relu, Reshape, Tanh
+from convc.ops import Add, Constant, ConvTranspose, Input, Relu, Reshape, Tanh
 from tests.passes.graphs import Net
 
 ORIGIN = Origin("bad", "Layer")
@@ -49,6 +49,12 @@ def constant_output(value: Array, type_: TensorType) -> Graph:
     return replace(sound(), outputs=(Node(Constant(value), (), type_, ORIGIN),))
 
 
+def transposed_convolution() -> Graph:
+    net = Net()
+    op = ConvTranspose((2,), (1,), ((0, 0),))
+    return net.graph(net.op(op, net.input(1, 4, 3), net.weights(2, 5, 3), name="up"))
+
+
 UNSOUND: list[tuple[str, str | None, Callable[[], Graph]]] = [
     ("inputs_declared", "x", lambda: replace(sound(), inputs=())),
     ("inputs_declared", None, lambda: replace(sound(), inputs=tuple(Net().input(2) for _ in range(2)))),
@@ -64,6 +70,7 @@ UNSOUND: list[tuple[str, str | None, Callable[[], Graph]]] = [
     ("constants_dense", "bad", lambda: constant_output(np.ones((2, 3), np.float32).T, TensorType((3, 2)))),
     ("constants_dense", "bad", lambda: constant_output(np.ones(3, ">i4"), TensorType((3,), DType.INT32))),
     ("no_batch_norm", "bn", lambda: (n := Net()).graph(n.norm(n.input(2, 3)))),
+    ("no_conv_transpose", "up", transposed_convolution),
     ("outputs_own_tensors", "x", lambda: (n := Net()).graph(n.input(2))),
     ("outputs_own_tensors", "relu", lambda: (n := Net()).graph(*[n.op(Relu(), n.input(2))] * 2)),
 ]

@@ -48,6 +48,7 @@ def test_shape(op: Conv, x: Shape, kernel: Shape, out: Shape) -> None:
         (PLAIN, ((1, 8, 8, 3), (3, 3, 3, 4), (3,)), ("bias", "(4,)", "(3,)")),
         (PLAIN, ((1, 8, 2, 3), (3, 3, 3, 4)), ("spatial axis 1", "at least 3", "2 + 0 + 0", "padding='same'")),
         (Conv((1, 1), NONE, (4, 1)), ((1, 8, 8, 3), (3, 3, 3, 4)), ("spatial axis 0", "at least 9", "8 + 0 + 0")),
+        (Conv((1, 1), ((2**40, 2**40), (1, 1)), (2**40, 1)), ((1, 8, 8, 3), (3, 3, 3, 4)), ("padded input is too",)),
         (PLAIN, ((1, 8, 8, 3),), ("wrong number of inputs", "2 to 3", "got 1")),
         (PLAIN, ((1, 8, 8, 3), (3, 3, 3, 4), (4,), (4,)), ("wrong number of inputs", "2 to 3", "got 4")),
     ],

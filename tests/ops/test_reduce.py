@@ -3,13 +3,13 @@ from __future__ import annotations
 import pytest
 
 from convc.ir import Shape
-from convc.ops import Reduce, ReduceMax, ReduceMean
+from convc.ops import Reduce, ReduceMax, ReduceMean, ReduceMin, ReduceProd, ReduceSum
 from tests.ops.inference import assert_refused, shape
 
-BOTH = pytest.mark.parametrize("kind", [ReduceMean, ReduceMax])
+ALL = pytest.mark.parametrize("kind", [ReduceMean, ReduceMax, ReduceMin, ReduceProd, ReduceSum])
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize(
     ("axes", "kept", "out"),
     [
@@ -24,7 +24,7 @@ def test_shape(kind: type[Reduce], axes: Shape, kept: bool, out: Shape) -> None:
     assert shape(kind(axes, kept), (2, 3, 4, 5)) == out
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("axes", [(), (1, 1), (4,), (-1,)], ids=str)
 def test_refuses_axes(kind: type[Reduce], axes: Shape) -> None:
     assert_refused(kind(axes), (2, 3, 4, 5), parts=("axes do not fit", "distinct axes from 0 to 3", f"got {axes}"))

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from convc.ir import Array
+from convc.ir import Array, DType
 from convc.ops import evaluate
 from tests.cases import ALL, fused
 from tests.cases.case import Case
@@ -42,7 +42,8 @@ def test_reference_keeps_single_precision(case: Case) -> None:
     """References work in the inputs' precision: `evaluate` alone decides that it is float64."""
     with np.errstate(under="ignore"):
         result = case.op.reference(*case.inputs())
-    assert result.dtype == np.float32
+    if any(np.issubdtype(array.dtype, np.floating) for array in case.inputs()):
+        assert result.dtype == (np.int32 if case.graph().outputs[0].type.dtype is DType.INT32 else np.float32)
     assert result.shape == case.graph().outputs[0].type.shape
 
 
@@ -61,7 +62,7 @@ def test_a_case_is_the_same_at_every_call(case: Case) -> None:
 @pytest.mark.parametrize("case", EVERY)
 def test_a_wrong_answer_fails(case: Case) -> None:
     """One element that is off by 1e-4 of the tensor's norm is above the tolerance of every kind."""
-    right = np.asarray(reference(case))
+    right = np.asarray(reference(case), np.float64)
     wrong = right.copy()
     wrong[(0,) * wrong.ndim] += 1e-4 * np.linalg.norm(right)
     assert relative_error(wrong, right) > max(RELATIVE.values())

@@ -5,10 +5,33 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from convc.ir import Array, Op, Origin, make
-from convc.ops import Add, AvgPool, Concat, Constant, MaxPool, Multiply, Pad, Relu, Reshape, Tanh, Transpose, constant
+from convc.ir import Array, DType, Graph, Op, Origin, TensorType, make
+from convc.ops import (
+    Abs,
+    Add,
+    AvgPool,
+    Concat,
+    Constant,
+    Divide,
+    Exp,
+    HardSigmoid,
+    Input,
+    MaxPool,
+    Multiply,
+    Pad,
+    Relu,
+    Reshape,
+    Sigmoid,
+    Softplus,
+    Square,
+    Subtract,
+    Tanh,
+    Transpose,
+    constant,
+)
 from convc.passes import simplify
-from convc.passes.simplify import DropIdentity, FoldConstant, MergeReshape
+from convc.passes.rule import Rule
+from convc.passes.simplify import DivideToMultiply, DropIdentity, FoldConstant, MergeReshape, SubtractToAdd
 from tests.passes.graphs import Net, apply, assert_applied, assert_refused, kinds
 
 ORIGIN = Origin("c", "Constant")
@@ -112,6 +135,13 @@ def test_neutral_constants(op: Op, value: Array, dropped: bool, constant_first: 
         (Relu(max_value=6.0), Relu(max_value=4.0), True),
         (Relu(negative_slope=0.1), Relu(), True),
         (Relu(), Relu(threshold=1.0), True),
+        (Relu(), Abs(), True),
+        (Relu(), Exp(), True),
+        (Relu(), HardSigmoid(), True),
+        (Relu(), Sigmoid(), True),
+        (Relu(), Softplus(), True),
+        (Relu(), Square(), True),
+        (Relu(max_value=6.0), Sigmoid(), False),
         (Relu(max_value=6.0), Relu(), False),
         (Relu(max_value=6.0), Relu(max_value=8.0), False),
         (Relu(), Relu(negative_slope=0.1), False),
@@ -143,3 +173,48 @@ def test_constants_keep_their_layer() -> None:
     node = make(Tanh(), net.weights(3), origin=Origin("tanh_3", "Activation"))
     (output,) = apply(net.graph(node), FoldConstant()).graph.outputs
     assert output.name == "tanh_3"
+
+
+def test_differences_and_quotients_by_constants() -> None:
+    """So that they are folded like sums and products."""
+    net = Net()
+    x = net.op(Tanh(), net.input(2, 3))
+    shift, scale = (constant(np.array(value), ORIGIN) for value in ([1.0, -2.0, 0.0], [4.0, -3.0, 1e30]))
+    after = assert_applied(net.graph(net.op(Subtract(), x, shift)), SubtractToAdd())
+    assert kinds(after) == ["Tanh", "Add"]
+    np.testing.assert_array_equal(value_of(after), np.array([-1.0, 2.0, 0.0], np.float32))
+    after = assert_applied(net.graph(net.op(Divide(), x, scale)), DivideToMultiply())
+    assert kinds(after) == ["Tanh", "Multiply"]
+    np.testing.assert_array_equal(value_of(after), (1 / np.array([4.0, -3.0, 1e30])).astype(np.float32))
+
+
+def value_of(graph: Graph) -> Array:
+    """The constant that the output reads."""
+    op = graph.outputs[0].inputs[1].op
+    assert isinstance(op, Constant)
+    return op.value
+
+
+@pytest.mark.parametrize("value", [0.0, 1e-39, 3e38, np.inf, np.nan])
+def test_divisors_without_a_precise_inverse_are_refused(value: float) -> None:
+    net = Net()
+    divisor = constant(np.array([1.0, value, 2.0]), ORIGIN)
+    graph = net.graph(net.op(Divide(), net.op(Tanh(), net.input(2, 3)), divisor))
+    reason = "float32 has no precise inverse of what it divides by"
+    assert_refused(graph, DivideToMultiply(), reason=reason, culprit="c")
+
+
+@pytest.mark.parametrize("rule", [SubtractToAdd(), DivideToMultiply()], ids=lambda rule: rule.name)
+def test_only_the_second_operand_counts(rule: Rule) -> None:
+    net = Net()
+    x, c = net.op(Tanh(), net.input(2, 3)), net.weights(3)
+    for op in (Subtract(), Divide()):
+        assert apply(net.graph(net.op(op, c, x)), rule).decisions == ()
+        assert apply(net.graph(net.op(op, x, x)), rule).decisions == ()
+        assert apply(net.graph(net.op(op, c, c)), rule).decisions == ()
+
+
+def test_integers_are_subtracted_as_they_are() -> None:
+    x = make(Input(TensorType((3,), DType.INT32)), origin=ORIGIN)
+    node = make(Subtract(), x, constant(np.array([1, 2, 3]), ORIGIN), origin=ORIGIN)
+    assert apply(Graph("g", (x,), (node,), ("y",)), SubtractToAdd()).decisions == ()

@@ -18,6 +18,7 @@ from convc.ops import (
     Reshape,
     Sigmoid,
     Softmax,
+    Standardize,
     Tanh,
     Transpose,
 )
@@ -59,7 +60,14 @@ def test_a_transpose_that_others_read_stays_for_them() -> None:
 
 @pytest.mark.parametrize(
     "op",
-    [Relu(), Softmax((1,)), Softmax((1, 2)), Pad(((0, 0), (1, 2), (0, 3), (4, 0)), 1.5), Concat(2)],
+    [
+        Relu(),
+        Softmax((1,)),
+        Softmax((1, 2)),
+        Standardize((1, 3), 0.1),
+        Pad(((0, 0), (1, 2), (0, 3), (4, 0)), 1.5),
+        Concat(2),
+    ],
     ids=str,
 )
 def test_sinks_through_ops_of_one_input(op: Op) -> None:
@@ -67,6 +75,20 @@ def test_sinks_through_ops_of_one_input(op: Op) -> None:
     graph = net.graph(net.op(op, transpose(net, net.input(2, 3, 4, 5))))
     after = assert_applied(graph, SinkTranspose())
     assert kinds(after) == [op.kind, "Transpose"]
+
+
+def test_groups_stay_along_the_last_axis() -> None:
+    net = Net()
+    op = Standardize((1, 3), 0.1, groups=2)
+    graph = net.graph(net.op(op, transpose(net, net.input(2, 3, 4, 5)), name="norm"))
+    assert_refused(graph, SinkTranspose(), reason="norm has groups along another axis", culprit="norm")
+
+
+def test_groups_let_other_axes_move() -> None:
+    net = Net()
+    op = Standardize((1, 3), 0.1, groups=2)
+    graph = net.graph(net.op(op, transpose(net, net.input(2, 5, 3, 4), (0, 2, 1, 3))))
+    assert kinds(assert_applied(graph, SinkTranspose())) == ["Standardize", "Transpose"]
 
 
 @pytest.mark.parametrize("op", [Add(), Multiply(), Concat(0), Concat(1), Concat(3)], ids=str)

@@ -40,6 +40,9 @@ REPRESENTATIVES = (
     "conv/3x3_c17_o7_n2", "conv/3x3_14x14", "conv/stem_7x7_s2", "conv/1x1_c64_o130", "conv/1x1_c33_o3",
     "conv/groups_2_of_17_to_20", "conv/groups_resnext", "conv/depthwise_c17", "conv/depthwise_x2_c10",
     "conv/depthwise_5x5_s2", "conv/1d_c10_o17", "conv/3d_c3_o10", "conv/dilated_2",
+    "standardize/2x4x5x96_over_3", "standardize/2x4x5x32_over_123_in_4", "reduce/sum_2x3x4x100_over_3",
+    "resample/sum_images", "resample/sum_many_taps", "resample/max_c17",
+    "matmul/scores", "matmul/context_odd", "matmul/sum_2053_prime_rows", "softmax/classes_1000",
 )  # fmt: skip
 
 
@@ -93,9 +96,12 @@ def test_which_rule(name: str, rule: str) -> None:
 
 
 EXPECTED_RULES = {
-    "activation": {"elementwise"}, "arithmetic": {"elementwise"}, "concat": {"elementwise"},
-    "conv": {"conv", "window", "winograd"}, "dense": {"conv"}, "pad": {"elementwise"}, "pool": {"window"},
-    "reduce": {"reduce", "fallback"}, "softmax": {"softmax"},
+    "activation": {"elementwise"}, "arithmetic": {"elementwise"}, "broadcast": {"elementwise"}, "cast": {"elementwise"},
+    "concat": {"elementwise"}, "integer": {"elementwise"}, "slice": {"elementwise"}, "take": {"elementwise"},
+    "conv": {"conv", "window", "winograd"}, "conv_transpose": {"conv", "winograd", "elementwise"},
+    "depth_to_space": {"elementwise"}, "dense": {"conv"}, "matmul": {"matmul"}, "pad": {"elementwise"},
+    "pool": {"window"}, "reduce": {"reduce"}, "resample": {"resample", "elementwise"}, "softmax": {"softmax"},
+    "standardize": {"standardize"}, "top_k": {"top_k"},
 }  # fmt: skip
 
 

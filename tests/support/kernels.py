@@ -14,8 +14,9 @@ import tvm
 from convc import lower, ops, schedules
 from convc.build import registers
 from convc.build.kernels import build, tvm_target
-from convc.ir import Array, Graph, Node, Op, make
+from convc.ir import Array, DType, Graph, Node, Op, TensorType, make
 from convc.ir.group import Group, GroupedGraph
+from convc.ops.take import missing
 from convc.passes import optimize
 from convc.schedules.rule import KernelView
 from convc.target import Target
@@ -146,7 +147,7 @@ class Kernels:
             # Equal signatures may come with other constants: arguments are the group's own, in the kernel's order.
             own = zip(kernel.arguments[:-1], group.inputs, strict=True)
             arguments = [_argument(argument, values[node]) for argument, node in own]
-            out = aligned(np.full(kernel.arguments[-1].type.shape, np.nan, np.float32))
+            out = aligned(_unwritten(kernel.arguments[-1].type))
             self.module[kernel.name](*(tvm.runtime.from_dlpack(array) for array in (*arguments, out)))
             values[output] = out.reshape(output.type.shape)
         return {name: values[node] for name, node in zip(graph.output_names, graph.outputs, strict=True)}
@@ -157,9 +158,14 @@ def _argument(argument: lower.Argument, value: Array) -> Array:
     return aligned(packed.reshape(argument.type.shape), argument.overread)
 
 
+def _unwritten(type_: TensorType) -> Array:
+    return np.full(type_.shape, missing(type_.dtype), type_.dtype.numpy)
+
+
 def aligned(value: Array, behind: int = 0) -> Array:
-    """A copy that begins at a multiple of 64 bytes, with `behind` bytes of NaN after it."""
-    memory = np.full(value.size + 32 + behind // 4, np.nan, np.float32)
+    """A copy that begins at a multiple of 64 bytes, with `behind` bytes of NaN after it, or of far integers."""
+    dtype = DType.INT32 if np.issubdtype(value.dtype, np.integer) else DType.FLOAT32
+    memory = _unwritten(TensorType((value.size + 32 + behind // 4,), dtype))
     start = -memory.ctypes.data % 64 // 4
     view = memory[start : start + prod(value.shape)].reshape(value.shape)
     view[...] = value
