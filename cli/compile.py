@@ -13,7 +13,12 @@ from convc.ir import Shape
 
 
 @click.command(
-    epilog=epilog("convc compile resnet50.keras -o resnet50.so --target x86-64-v3 --header"),
+    epilog=epilog(
+        "convc compile resnet50.keras -o resnet50.so --target x86-64-v3 --header",
+        "convc compile old.h5",
+        "convc compile model.json --weights model.weights.h5",
+        "convc compile model.json --weights random:1 --input image=1x224x224x3",
+    ),
     short_help="Compile a model to one shared library.",
 )
 @click.argument("model", type=PATH)
@@ -40,7 +45,7 @@ def command(
     verbose: bool,
     quiet: bool,
 ) -> None:
-    """Compile MODEL (.keras or .json) to one shared library that needs libc only."""
+    """Compile MODEL (.keras, .h5 or .json) to one shared library that needs libc only."""
     if verbose and quiet:
         raise click.UsageError("--verbose and --quiet exclude each other")
     library = output or Path(model.with_suffix(".so").name)

@@ -38,7 +38,11 @@ def model_options(function: F) -> F:
 
 def parameter_options(function: F) -> F:
     """`--weights` and `--input`: `model_options` where the batch size is known."""
-    weights = click.option("--weights", metavar="random[:SEED]", help="Draw the weights instead of reading them.")
+    weights = click.option(
+        "--weights", metavar="FILE|random[:SEED]",
+        help="Weights for a Keras model that has none, or others than its own: a .weights.h5, .h5, .keras or .npz "
+             "file, or 'random' to draw them by the initializers of the config. A file of that name is ./random.",
+    )  # fmt: skip
     shapes = click.option(
         "--input", "input_shapes", metavar="NAME=SHAPE", multiple=True, callback=_parse_shapes,
         help="Shape of an input that the model leaves open, batch included. May be repeated.",

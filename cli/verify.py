@@ -13,7 +13,10 @@ from convc.verification import TOLERANCE, VerifyReport, verify
 
 
 @click.command(
-    epilog=epilog("convc verify resnet50.so resnet50.keras --seed 1"),
+    epilog=epilog(
+        "convc verify resnet50.so resnet50.keras --seed 1",
+        "convc verify model.so model.json --weights model.weights.h5",
+    ),
     short_help="Compare a compiled library with its model.",
 )
 @click.argument("artifact", type=PATH)

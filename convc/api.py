@@ -18,10 +18,14 @@ from convc.passes import Decision, optimize
 Progress = Callable[[int, int, str], None]
 """Called as work goes on with (steps done, steps in all, what is being done)."""
 
-Model = str | os.PathLike[str] | dict[str, Any] | list[Any] | Any
-"""A path, a config (dict, or the text of `to_json()`), a list of layer configs, or a `keras.Model`."""
+Weights = str | os.PathLike[str]
+"""A file with weights (.weights.h5, .h5, .keras or .npz), "random" or "random:SEED"."""
 
-ACCEPTED = "a .keras or .json file, a config, a list of layers or a keras.Model"
+Model = str | os.PathLike[str] | dict[str, Any] | list[Any] | bytes | Any
+"""A path, a config (dict, or the text of `to_json()`), a list of layer configs, a `keras.Model`, or an ONNX model as
+`onnx.ModelProto` or as bytes."""
+
+ACCEPTED = "a .keras, .h5, .json or .onnx file, a config, a list of layers, a keras.Model or an onnx.ModelProto"
 PRECISIONS = ("float32",)
 
 _ELF = b"\x7fELF"
@@ -60,7 +64,7 @@ def compile(
     target: str = "native",
     precision: str = "float32",
     batch: int = 1,
-    weights: str | None = None,
+    weights: Weights | None = None,
     input_shapes: Mapping[str, Shape] | None = None,
     header: bool = False,
     exact: bool = False,
@@ -68,10 +72,11 @@ def compile(
 ) -> CompileReport:
     """Compiles `model` to the shared library `output`; with `header`, its C header is written beside it as `.h`.
 
-    `batch` is bound at compile time. `weights` "random" or "random:SEED" draws them by the initializers that the
-    config names; None takes those of the file. `input_shapes` gives shapes, batch included, to inputs whose shape the
-    model leaves open. `exact` excludes Winograd's algorithm, which is faster and rounds more. On any failure nothing is
-    left at `output`, and a file that was there is kept.
+    `batch` is bound at compile time. `weights` is a file with weights, or "random" or "random:SEED" to draw them by the
+    initializers that the config names; None takes those of the model's file, and is the only choice for ONNX.
+    `input_shapes` gives shapes, batch included, to inputs whose shape the model leaves open; those of an ONNX model may
+    have another first size than `batch`. `exact` excludes Winograd's algorithm, which is faster and rounds more. On any
+    failure nothing is left at `output`, and a file that was there is kept.
 
     Raises `ModelError`, `ShapeError`, `UnsupportedError` (with all problems of the model), `TargetError`;
     `ConvcError` where `output` is not a place to write to.
@@ -82,7 +87,7 @@ def compile(
             f"precision '{precision}'", "not supported yet", expected=", ".join(PRECISIONS), received=precision
         )
     resolved = targets.resolve(target)
-    library = _checked_output(Path(output), model)
+    library = _checked_output(Path(output), model, weights)
     header_path = library.with_suffix(".h") if header else None
     if header_path == library:
         raise ConvcError(f"output '{library}'", "this is the header's name", remedy="end the library's name in .so")
@@ -114,12 +119,14 @@ def read(
     model: Model,
     *,
     batch: int = 1,
-    weights: str | None = None,
+    weights: Weights | None = None,
     input_shapes: Mapping[str, Shape] | None = None,
 ) -> Graph:
     """Parses `model` to a graph, without executing anything in it. The arguments are those of `compile`."""
     if batch < 1:
         raise ShapeError("batch", "not a batch size", expected="1 or more", received=str(batch))
+    if _is_onnx(model):
+        return _read_onnx(model, batch, weights, input_shapes)
     shapes = {name: _without_batch(name, shape, batch) for name, shape in (input_shapes or {}).items()}
 
     # h5py takes a while to import, and running a library needs none of it.
@@ -127,10 +134,39 @@ def read(
 
     if _is_keras_model(model):
         with tempfile.TemporaryDirectory() as folder:
-            saved = Path(folder) / "model.keras"
-            model.save(saved)
+            saved = _saved(model, Path(folder))
             return keras.load(saved, batch=batch, weights=weights, input_shapes=shapes)
     return keras.load(_source(model), batch=batch, weights=weights, input_shapes=shapes)
+
+
+def _is_onnx(model: Model) -> bool:
+    """Whether a model is an ONNX file, the bytes of one, or an onnx.ModelProto, without importing onnx."""
+    if isinstance(model, bytes):
+        return True
+    path = _path(model)
+    if path is not None:
+        return path.suffix.lower() == ".onnx" and not is_artifact(path)
+    return any(c.__name__ == "ModelProto" and c.__module__.startswith("onnx") for c in type(model).__mro__)
+
+
+def _read_onnx(model: Any, batch: int, weights: Weights | None, input_shapes: Mapping[str, Shape] | None) -> Graph:
+    if weights is not None:
+        raise ModelError(f"weights '{weights}'", "an ONNX model holds its own", remedy="leave the option out")
+
+    from convc.frontends import onnx
+
+    return onnx.load(model, batch=batch, input_shapes=input_shapes)
+
+
+def _saved(model: Any, folder: Path) -> Path:
+    """The file that a live model saves itself to."""
+    path = folder / "model.keras"
+    try:
+        model.save(path)
+    except Exception as error:  # what a model of the user's own raises has any class
+        message = "Keras cannot save it"
+        raise ModelError(f"model '{model.name}'", message, received=" ".join(str(error).split())[:300]) from None
+    return path
 
 
 def _source(model: Model) -> str | Path | Mapping[str, Any] | list[Any]:
@@ -144,8 +180,6 @@ def _source(model: Model) -> str | Path | Mapping[str, Any] | list[Any]:
         return str(model)
     if is_artifact(path):
         raise ModelError(f"'{path}'", "this is a compiled library, not a model", expected=ACCEPTED)
-    if path.suffix.lower() == ".onnx":
-        raise UnsupportedError(f"'{path}'", "ONNX is not supported yet", expected=ACCEPTED)
     return path
 
 
@@ -165,12 +199,15 @@ def is_artifact(path: Path) -> bool:
     except FileNotFoundError:
         raise ModelError(f"'{path}'", "there is no such file") from None
     except IsADirectoryError:
+        if (path / "saved_model.pb").exists():
+            message, remedy = "this is a SavedModel of TensorFlow", "load it with Keras 2 and save it as .h5"
+            raise UnsupportedError(f"'{path}'", message, expected=ACCEPTED, remedy=remedy) from None
         raise ModelError(f"'{path}'", "this is a folder", expected=ACCEPTED) from None
     except OSError as error:
         raise ModelError(f"'{path}'", f"cannot be read: {error.strerror}") from None
 
 
-def _checked_output(output: Path, model: Model) -> Path:
+def _checked_output(output: Path, model: Model, weights: Weights | None) -> Path:
     """`output`, if a library can be written there; said before minutes of compiling, not after."""
     if output.is_dir():
         raise ConvcError(f"output '{output}'", "this is a folder", expected="a file name")
@@ -181,19 +218,24 @@ def _checked_output(output: Path, model: Model) -> Path:
     source = _path(model)
     if source is not None and output.resolve() == source.resolve():
         raise ConvcError(f"output '{output}'", "this is the model itself", remedy="choose another output")
+    if weights is not None and output.exists() and output.resolve() == Path(weights).resolve():
+        raise ConvcError(f"output '{output}'", "this is the file with the weights", remedy="choose another output")
     return output
 
 
 def _path(model: Model) -> Path | None:
     """The file that a model is read from, if any: the text of a config is not one."""
-    if isinstance(model, str) and model.lstrip().startswith("{"):
+    if isinstance(model, str) and model.lstrip()[:1] in ("{", "["):
         return None
     return Path(model) if isinstance(model, str | os.PathLike) else None
 
 
 def _is_keras_model(model: object) -> TypeGuard[Any]:
     """Whether an object is a keras.Model, without importing Keras."""
-    return any(c.__name__ == "Model" and c.__module__.partition(".")[0] == "keras" for c in type(model).__mro__)
+    return any(
+        c.__name__ == "Model" and c.__module__.partition(".")[0] in ("keras", "tf_keras", "tensorflow")
+        for c in type(model).__mro__
+    )
 
 
 def _silent(done: int, total: int, what: str) -> None:

@@ -12,14 +12,14 @@ import numpy as np
 
 from convc import runtime
 from convc import target as targets
-from convc.api import Model, read
+from convc.api import Model, Weights, read
 from convc.artifact import TensorSpec
 from convc.errors import ModelError
 from convc.ir import Array, Graph, Node, Shape
 from convc.ir.group import GroupedGraph
 from convc.ops import Constant, Reshape, evaluate
 from convc.passes import optimize
-from convc.samples import random_feeds
+from convc.samples import index_limits, random_feeds
 
 TOLERANCE = 1e-5
 """Largest accepted ||got - want|| / ||want||: what float32 sums of a deep model may lose."""
@@ -66,7 +66,7 @@ def verify(
     *,
     seed: int = 0,
     tolerance: float = TOLERANCE,
-    weights: str | None = None,
+    weights: Weights | None = None,
     input_shapes: Mapping[str, Shape] | None = None,
     threads: int | None = None,
     kernels: bool = False,
@@ -87,7 +87,7 @@ def verify(
         outputs = list(zip(graph.output_names, graph.outputs, strict=True))
         _check_ports("inputs", module.inputs, inputs)
         _check_ports("outputs", module.outputs, outputs)
-        feeds = random_feeds(module.inputs, seed)
+        feeds = random_feeds(module.inputs, seed, index_limits(graph))
         got = module.run(feeds)
         target = module.metadata.target
     want = evaluate(graph, feeds, keep=True)

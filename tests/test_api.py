@@ -14,7 +14,7 @@ from convc import api
 from convc import target as targets
 from convc.build.program import Program
 from convc.errors import ConvcError, ModelError, ShapeError, TargetError, UnsupportedError
-from convc.ops import evaluate
+from convc.ops import Constant, evaluate
 from tests.tolerances import assert_close
 
 LAYERS: list[dict[str, Any]] = [
@@ -28,12 +28,14 @@ LAYERS: list[dict[str, Any]] = [
 @pytest.mark.parametrize(
     ("name", "content", "kind", "message"),
     [
-        ("m.onnx", b"\x08\x09", UnsupportedError, r"m\.onnx': ONNX is not supported yet: expected a \.keras or \.json"),
+        ("m.onnx", b"\x08\x09", ModelError, r"m\.onnx': this is not an ONNX model: expected a graph"),
+        ("m.onnx", b"hello", ModelError, r"m\.onnx': this is not an ONNX model, or it is truncated"),
         ("m.so", b"\x7fELF\x02\x01", ModelError, "this is a compiled library, not a model"),
-        ("m.pb", b"hello", ModelError, r"m\.pb': this is not a Keras model"),
+        ("m.pb", b"hello", ModelError, r"m\.pb': this is a TensorFlow graph"),
+        ("m.bin", b"hello", ModelError, r"m\.bin': this is not a Keras model"),
         ("m.keras", b"", ModelError, r"m\.keras': this is not a Keras model"),
         ("m.keras", b"PK\x03\x04 and then nothing", ModelError, "truncated or damaged"),
-        ("m.h5", b"\x89HDF\r\n\x1a\n", ModelError, "HDF5 models are not read"),
+        ("m.h5", b"\x89HDF\r\n\x1a\n", ModelError, "the file is truncated or damaged"),
         ("m.json", b'{"class_name": "Functi', ModelError, "the config is not JSON"),
     ],
 )
@@ -54,7 +56,7 @@ def test_no_file(tmp_path: Path, what: str) -> None:
         api.read(tmp_path / what)
 
 
-@pytest.mark.parametrize("model", [None, 7, object(), b"m.keras"])
+@pytest.mark.parametrize("model", [None, 7, object()])
 def test_not_a_model(model: object) -> None:
     with pytest.raises(ModelError, match=r"not something to compile: expected a \.keras"):
         api.read(model)
@@ -196,3 +198,31 @@ def test_a_model_in_memory(tmp_path: Path) -> None:
     convc.compile(model, tmp_path / "net.so")
     with convc.load(tmp_path / "net.so") as module:
         assert_close(np.asarray(module(x)), predict(model, {"input": x})[0])
+
+
+def test_a_model_in_memory_that_cannot_be_saved_is_refused() -> None:
+    class Model:
+        """Stands for a keras.Model of the user's own."""
+
+        name = "mine"
+
+        def save(self, path: Path) -> None:
+            raise NotImplementedError("get_config()\nis missing")
+
+    for module in ("keras.src.models.model", "tf_keras.src.engine.training", "tensorflow.python.keras.engine.training"):
+        Model.__module__ = module
+        with pytest.raises(ModelError) as caught:
+            api.read(Model())
+        assert str(caught.value) == "model 'mine': Keras cannot save it: got get_config() is missing"
+
+
+def test_weights_beside_a_config(tmp_path: Path) -> None:
+    graph = api.read(LAYERS, weights="random:3")
+    drawn = [node.op.value for node in graph.nodes if isinstance(node.op, Constant)]
+    np.savez(tmp_path / "w.npz", *drawn)
+    for weights in (tmp_path / "w.npz", str(tmp_path / "w.npz")):
+        other = api.read(json.dumps(LAYERS), weights=weights)
+        values = [node.op.value for node in other.nodes if isinstance(node.op, Constant)]
+        assert all(np.array_equal(a, b) for a, b in zip(drawn, values, strict=True))
+    with pytest.raises(ConvcError, match="this is the file with the weights"):
+        convc.compile(LAYERS, tmp_path / "w.npz", weights=tmp_path / "w.npz")

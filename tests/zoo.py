@@ -15,12 +15,14 @@ from convc.ir import Array
 from tests.support.keras import keras, randomise
 
 
-def _resnet50() -> Any:
-    return keras.applications.ResNet50(weights=None, input_shape=(64, 64, 3), classes=20)
+def _application(name: str, size: int = 64, **options: Any) -> Callable[[], Any]:
+    """One of keras.applications on square images, with a softmax over 20 classes."""
 
+    def make() -> Any:
+        build = getattr(keras.applications, name)
+        return build(weights=None, input_shape=(size, size, 3), classes=20, **options)
 
-def _mobilenet_v2() -> Any:
-    return keras.applications.MobileNetV2(weights=None, input_shape=(64, 64, 3), alpha=0.35, classes=20)
+    return make
 
 
 def _vgg16() -> Any:
@@ -31,8 +33,27 @@ def _vgg16() -> Any:
     return keras.Model(base.input, keras.layers.Dense(20, activation="softmax", name="predictions")(x), name="vgg16")
 
 
-MODELS: dict[str, Callable[[], Any]] = {"resnet50": _resnet50, "mobilenet_v2": _mobilenet_v2, "vgg16": _vgg16}
-"""Name to what builds the keras.Model, with Keras's own initial weights."""
+MODELS: dict[str, Callable[[], Any]] = {
+    "convnext_tiny": _application("ConvNeXtTiny"),
+    "densenet121": _application("DenseNet121"),
+    "efficientnet_b0": _application("EfficientNetB0"),
+    "efficientnet_v2_b0": _application("EfficientNetV2B0"),
+    "inception_resnet_v2": _application("InceptionResNetV2", 75),
+    "inception_v3": _application("InceptionV3", 75),
+    "mobilenet": _application("MobileNet", alpha=0.5),
+    "mobilenet_v2": _application("MobileNetV2", alpha=0.35),
+    "mobilenet_v3_large": _application("MobileNetV3Large"),
+    "mobilenet_v3_small": _application("MobileNetV3Small"),
+    "nasnet_mobile": _application("NASNetMobile"),
+    "resnet50": _application("ResNet50"),
+    "resnet50_v2": _application("ResNet50V2"),
+    "vgg16": _vgg16,
+    "xception": _application("Xception", 71),
+}
+"""Name to what builds the keras.Model, with Keras's own initial weights. Others are repetitions of these."""
+
+QUICK = ("convnext_tiny", "efficientnet_v2_b0", "mobilenet_v2", "mobilenet_v3_small", "resnet50", "vgg16")
+"""Those that every run of the tests compiles; the others take longer, and are read only."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +68,12 @@ class Sample:
 def build(name: str, seed: int = 0) -> Sample:
     """The model with weights drawn by `seed`, on an input from N(0, 1) of batch 1.
 
-    The last layer's kernel is scaled so that its logits are near N(0, 1): a saturated softmax hides every error.
+    The last kernel is scaled so that its logits are near N(0, 1): a saturated softmax hides every error.
     """
     keras.utils.clear_session()
     model = randomise(MODELS[name](), seed)
     x = np.random.default_rng(seed).standard_normal((1, *model.input_shape[1:]), np.float32)
-    last = model.layers[-1]
+    last = next(layer for layer in reversed(model.layers) if hasattr(layer, "kernel"))
     both = keras.Model(model.inputs, [last.input, *model.outputs])
     features, _ = both.predict(x, verbose=0)
     kernel = np.asarray(last.kernel.value)

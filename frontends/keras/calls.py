@@ -67,11 +67,11 @@ def read_ends(config: Mapping[str, object], key: str, built: set[str]) -> Refs:
     return Refs(tuple(refs), _keys(struct, len(refs)))
 
 
-def read_calls(nodes: object, built: set[str]) -> Iterator[Call]:
+def read_calls(nodes: object, built: set[str], *, indifferent: bool = False) -> Iterator[Call]:
     """The calls of a layer, by its `inbound_nodes`; calls of the layers in `built` are counted from 1.
 
     Keras 3 writes {"args", "kwargs"} for a call, Keras 2 [[name, call, tensor, kwargs], …]. Raises `ModelError`, and
-    `UnsupportedError` for a call that trains.
+    `UnsupportedError` for a call that trains, unless the layer is `indifferent` to that.
     """
     if not isinstance(nodes, Sequence) or isinstance(nodes, str):
         raise ModelError("", "'inbound_nodes' is wrong", expected="a list", received=show(nodes))
@@ -82,7 +82,7 @@ def read_calls(nodes: object, built: set[str]) -> Iterator[Call]:
         named = {str(key): value for key, value in kwargs.items()} if isinstance(kwargs, Mapping) else {}
         if not args and "inputs" in named:
             args = [named.pop("inputs")]
-        if named.pop("training", None) is True:
+        if named.pop("training", None) is True and not indifferent:
             raise UnsupportedError("", "it is called with training=True", remedy="convc compiles for inference only")
         refs: list[Ref] = []
         arguments = tuple(_slotted(value, refs, built) for value in args)

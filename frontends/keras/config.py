@@ -16,12 +16,19 @@ ARRAY_CLASSES = ("__numpy__", "__tensor__")
 """How Keras 3 names the constants {"value", "dtype"} of a config."""
 MAX_RANK = 8
 """Axes of a constant in a config."""
+MAX_ITEMS = 20_000_000
+"""Values in a config of Python objects; as text it would be larger than any config that is read."""
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 def show(value: object) -> str:
     """`value` for a message: short, and safe for configs nested without end."""
-    return reprlib.repr(value)
+    return clipped(reprlib.repr(value))
+
+
+def clipped(text: str, most: int = 200) -> str:
+    """`text`, without its middle where it is long."""
+    return text if len(text) <= most else f"{text[: most // 2]}...{text[-most // 2 + 3 :]}"
 
 
 def class_of(value: object) -> str | None:
@@ -38,6 +45,38 @@ def plain(value: object) -> object:
         if class_of(value) in ARRAY_CLASSES and isinstance(value.get("config"), Mapping):
             return value["config"].get("value")
     return value
+
+
+def as_json(value: object) -> object:
+    """A copy of Python objects as JSON has them: lists for tuples and NumPy's arrays, numbers for NumPy's.
+
+    They may be nested without end and hold themselves. Raises `ModelError` where they are too many.
+    """
+    result: list[object] = [None]
+    stack: list[tuple[object, dict[str, object] | list[object], str | int]] = [(value, result, 0)]
+    seen: dict[int, object] = {}
+    count = 0
+    while stack:
+        item, parent, key = stack.pop()
+        count += 1
+        if count > MAX_ITEMS:
+            raise ModelError("the config", "the config is too large", expected=f"at most {MAX_ITEMS} values")
+        if isinstance(item, (np.ndarray, np.generic)):
+            item = item.tolist()
+        elif id(item) in seen:
+            item = seen[id(item)]
+        elif isinstance(item, Mapping):
+            copy: dict[str, object] = {}
+            seen[id(item)] = copy
+            stack.extend((inner, copy, str(name)) for name, inner in item.items())
+            item = copy
+        elif isinstance(item, (list, tuple)):
+            items: list[object] = [None] * len(item)
+            seen[id(item)] = items
+            stack.extend((inner, items, place) for place, inner in enumerate(item))
+            item = items
+        parent[key] = item  # type: ignore[index]
+    return result[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +147,21 @@ class Fields:
             raise _unexpected(key, f"{number} of: {_wanted(minimum)}", value)
         return tuple(int(item) for item in value)
 
+    def pairs(self, key: str, count: int, default: int | None = None) -> tuple[tuple[int, int], ...]:
+        """(low, high) for each of `count` axes, from 0 up: one number alone, or one for each axis, stands for both.
+
+        At count 1 a pair of numbers alone is (low, high).
+        """
+        value = self.raw(key, default)
+        items = [value] * count if is_integer(value, 0) else value
+        if count == 1 and _is_list(items) and len(items) == 2:  # type: ignore[arg-type]
+            items = [items]
+        widths = [_pair(item) for item in items] if _is_list(items) else []  # type: ignore[attr-defined]
+        pairs = tuple(pair for pair in widths if pair is not None)
+        if len(widths) != count or len(pairs) != count:
+            raise _unexpected(key, f"{count} integers from 0 up, or {count} pairs", value)
+        return pairs
+
     def choice(self, key: str, default: str, options: Sequence[str]) -> str:
         """One of `options`, in any case."""
         value = self.raw(key, default)
@@ -174,6 +228,15 @@ def axis_in(axis: int, rank: int) -> int:
     if not -rank <= axis < rank:
         raise ModelError("", "axis is outside the input", expected=f"{-rank} to {rank - 1}", received=str(axis))
     return axis % rank
+
+
+def _pair(value: object) -> tuple[int, int] | None:
+    value = plain(value)
+    if is_integer(value, 0):
+        return (value, value)  # type: ignore[return-value]
+    if _is_list(value) and len(value) == 2 and all(is_integer(item, 0) for item in value):  # type: ignore[arg-type,attr-defined]
+        return (value[0], value[1])  # type: ignore[index]
+    return None
 
 
 def _is_list(value: object) -> bool:

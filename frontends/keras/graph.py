@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +13,18 @@ import numpy as np
 from convc.errors import ConvcError, ModelError, ShapeError, UnsupportedError, merge
 from convc.frontends.keras.calls import Call, Ref, Refs, loose, slots
 from convc.frontends.keras.config import Fields, from_shape, show
+from convc.frontends.keras.masking import computed, passed_on
 from convc.frontends.keras.operator import Operator
-from convc.frontends.keras.reader import Document, read
-from convc.frontends.keras.registry import Layer, Weight
+from convc.frontends.keras.reader import open_weights, read
+from convc.frontends.keras.registry import Layer, Masked, Masks, Weight, check_floats
 from convc.frontends.keras.source import InputLayer, fits
-from convc.frontends.keras.structure import Model, Parser, Unit
-from convc.frontends.keras.weights import Absent, Drawn, Stored, Weights
-from convc.ir import Array, Graph, Node, Origin, Shape, TensorType, make
-from convc.ops import Constant, Input, constant
+from convc.frontends.keras.structure import Folded, Model, Parser, Unit
+from convc.frontends.keras.truth import is_truth, truth
+from convc.frontends.keras.weights import Place, Planned, Survey, Weights
+from convc.frontends.keras.wrappers import fold, unfold
+from convc.ir import Array, Graph, Node, Origin, Shape, make
+from convc.ir.types import MAX_ELEMENTS
+from convc.ops import Constant, constant
 
 MAX_CALLS = 100_000
 """Calls of layers in one model; more come from models nested to multiply, and are taken for an attack."""
@@ -27,15 +34,17 @@ def load(
     source: str | Path | Mapping[str, object] | list[object],
     *,
     batch: int = 1,
-    weights: str | None = None,
+    weights: str | os.PathLike[str] | None = None,
     input_shapes: Mapping[str, Shape] | None = None,
 ) -> Graph:
     """The graph of a Keras model of the kind Sequential or Functional. Keras itself is not needed.
 
-    `source` is the path of a .keras file or of a .json config, the text of `model.to_json()`, a config as a dict, or
-    a list of layer configs. `batch` replaces the batch size, whatever the config says of it. `weights` is None for
-    those in the file, or "random" or "random:SEED" to draw them by the initializers that the config names.
-    `input_shapes` binds sizes that the config leaves open, by the input's name and without the batch.
+    `source` is the path of a .keras or .h5 file or of a .json config, the text of `model.to_json()`, a config as a
+    dict, or a list of layer configs. `batch` replaces the batch size, whatever the config says of it. `weights` is None
+    for those in the file, the path of another file with weights (.weights.h5, .h5, .keras or .npz), or "random" or
+    "random:SEED" to draw them by the initializers that the config names.
+    `input_shapes` binds sizes that the config leaves open, by the input's name and without the batch. A `data_format`
+    that the config leaves out is channels_last, whatever a keras.json of the user says.
 
     Inputs have the names of their layers. Outputs have the names of their layers, made unique, or the keys where the
     model's outputs are a dict. Shapes and axis order are the model's own.
@@ -45,20 +54,37 @@ def load(
     if batch < 1:
         raise ShapeError("batch", "not positive", expected="1 or more", received=str(batch))
     document = read(source)
-    parser = Parser(legacy=document.legacy)
+    parser = Parser(document.dialect)
     try:
         model = parser.parse(document.config)
     except ConvcError as error:
         raise _all_of([*parser.problems, error]) from None
-    builder = _Builder(_weights(document, weights), parser.problems)
-    inputs = _inputs(model, batch, input_shapes or {}, builder.problems)
-    outputs = [node for node in builder.model(model, inputs) if node is not None]
+    inputs = _inputs(model, batch, input_shapes or {}, parser.problems)
+    with closing(open_weights(document, weights)) as stored:
+        if isinstance(stored, Planned):
+            _plan(stored, model, inputs, parser.problems)
+        builder = _Builder(stored, parser.problems)
+        outputs = [node for node in builder.model(model, inputs) if node is not None]
     if builder.problems:
         raise _all_of(builder.problems)
     named = tuple(node for node in inputs if node is not None)
     assert len(named) == len(inputs), "an input without a shape is a problem"
     assert len(outputs) == len(model.outputs.items), "an output that is missing is a problem"
-    return Graph(model.name, named, tuple(outputs), tuple(_output_names(model.outputs)))
+    names = tuple(_output_names(model.outputs))
+    _refuse_truth(outputs, names)
+    return Graph(model.name, named, tuple(outputs), names)
+
+
+def _refuse_truth(outputs: Sequence[Node], names: Sequence[str]) -> None:
+    """Raises `UnsupportedError` for outputs that Keras has as bool, which no tensor of the graph is."""
+    remedy = "convert it in the model, by keras.ops.cast(x, 'float32')"
+    problems = [
+        UnsupportedError(f"output '{name}'", "it is of type bool", expected="float32 or int32", remedy=remedy)
+        for node, name in zip(outputs, names, strict=True)
+        if is_truth(node)
+    ]
+    if problems:
+        raise _all_of(problems)
 
 
 def _all_of(errors: Sequence[ConvcError]) -> ConvcError:
@@ -67,10 +93,27 @@ def _all_of(errors: Sequence[ConvcError]) -> ConvcError:
     return type(error).of(dict.fromkeys(error.problems))
 
 
-def _weights(document: Document, option: str | None) -> Weights:
-    if option is not None:
-        return Drawn.parse(option)
-    return Absent(document.subject) if document.weights is None else Stored(document.weights, document.subject)
+def _plan(source: Planned, model: Model, inputs: Sequence[Node | None], problems: list[ConvcError]) -> None:
+    """Shows the source all weights that the model needs. Raises `ConvcError` for what is wrong with the model."""
+    survey = Survey()
+    _Builder(survey, problems).model(model, inputs)
+    if problems:
+        raise _all_of(problems)
+    places = {place.path: place for place in reversed(list(_places(model, survey.wanted)))}
+    source.plan(list(reversed(places.values())))
+
+
+def _places(
+    model: Model, wanted: Mapping[str, tuple[Weight, ...]], names: tuple[str, ...] = (), *, frozen: bool = False
+) -> Iterator[Place]:
+    """The layers with weights, in the order of the config; one that is shared comes more than once."""
+    for name, unit in model.units.items():
+        fixed = frozen or unit.config.get("trainable") is False
+        body = unit.body.model if isinstance(unit.body, Folded) else unit.body
+        if isinstance(body, Model):
+            yield from _places(body, wanted, (*names, name), frozen=fixed)
+        elif unit.path in wanted:
+            yield Place(unit.origin, unit.path, (*names, name), unit.config, fixed, wanted[unit.path])
 
 
 def _inputs(model: Model, batch: int, shapes: Mapping[str, Shape], problems: list[ConvcError]) -> list[Node | None]:
@@ -85,7 +128,7 @@ def _inputs(model: Model, batch: int, shapes: Mapping[str, Shape], problems: lis
         if isinstance(body, InputLayer):
             try:
                 shape = _bound(body, name, shapes.get(name), batch)
-                node = make(Input(TensorType((batch, *shape))), origin=Origin(name, "InputLayer", word="input"))
+                node = make(body.source((batch, *shape)), origin=Origin(name, "InputLayer", word="input"))
             except ConvcError as error:
                 problems.append(error.about(f"input '{name}'"))
         nodes.append(node)
@@ -139,6 +182,8 @@ class _Builder:
         self.problems = problems
         self._weights = weights
         self._constants: dict[str, dict[str, Node]] = {}
+        self._masks: dict[Node, Node] = {}
+        """The mask that a tensor carries. Keras too lets the first one stay that a tensor gets."""
         self._calls = 0
 
     def model(self, model: Model, inputs: Sequence[Node | None]) -> list[Node | None]:
@@ -170,7 +215,10 @@ class _Builder:
             layer, tensors = _bound_call(unit.body, made, inputs)
             if isinstance(layer, Model):
                 return self.model(layer, _arranged(layer.inputs, made.reads.keys, tensors))
-            return [*self._layer(unit, layer, tensors)]
+            masks = self._masks_of(unit, layer, made, inputs, tensors)
+            if isinstance(layer, Folded):
+                return [*self._folded(unit, layer, tensors, masks)]
+            return [*self._layer(unit, layer, tensors, masks)]
         except ConvcError as error:
             self.problems.append(error.about(str(unit.origin)))
             return [None]
@@ -185,16 +233,61 @@ class _Builder:
             self.problems.append(ModelError(subject, message, expected=f"at most {len(outputs) - 1}"))
         return None
 
-    def _layer(self, unit: Unit, layer: Layer, inputs: Sequence[Node]) -> tuple[Node, ...]:
+    def _masks_of(
+        self, unit: Unit, layer: Layer | Folded, call: Call, inputs: Sequence[Node], tensors: Sequence[Node]
+    ) -> Masks:
+        """Keras passes an input's mask to the layer where that is the only argument with a tensor."""
+        known = layer.keywords if isinstance(layer, Layer) else ()
+        given = [] if "mask" in known else [inputs[place] for place in slots(call.keywords.get("mask"))]
+        carried = tuple(self._masks.get(node) for node in tensors)
+        if len(given) == 1:
+            return Masks(truth(given[0], unit.origin), carried)
+        arguments = [*call.arguments, *call.keywords.values()]
+        alone = sum(1 for argument in arguments if next(slots(argument), None) is not None) == 1
+        return Masks(carried[0] if alone and len(carried) == 1 else None, carried)
+
+    def _folded(self, unit: Unit, body: Folded, inputs: Sequence[Node], masks: Masks) -> Sequence[Node | None]:
+        """A model on every step."""
+        if len(inputs) != 1:
+            raise ModelError("", "wrong number of inputs", expected="1", received=str(len(inputs)))
+        if masks.argument is not None:
+            raise UnsupportedError("", "a mask reaches the model in it", remedy="mask nothing before this layer")
+        (x,) = inputs
+        outputs = self.model(body.model, _arranged(body.model.inputs, None, [fold(x, unit.origin)]))
+        if len(outputs) > 1:
+            raise UnsupportedError("", "the model in it has several outputs", expected="one")
+        return [None if node is None else unfold(node, x, unit.origin) for node in outputs]
+
+    def _layer(self, unit: Unit, layer: Layer, inputs: Sequence[Node], masks: Masks) -> tuple[Node, ...]:
         least, most = layer.arity
         if len(inputs) < least or (most is not None and len(inputs) > most):
             wanted = str(least) if most == least else f"{least} or more"
             raise ModelError("", "wrong number of inputs", expected=wanted, received=str(len(inputs)))
+        if not layer.integers:
+            check_floats(inputs)
         wanted_weights = layer.weights(*(node.type for node in inputs))
-        return layer.outputs(inputs, self._constants_of(unit, wanted_weights), unit.origin)
+        weights = self._constants_of(unit, wanted_weights)
+        if isinstance(layer, Masked):
+            pairs = layer.masked(inputs, masks, weights, unit.origin)
+            for node in inputs if layer.clears else ():
+                self._masks.pop(node, None)
+        elif (special := computed(layer, inputs, masks, unit.origin)) is not None:
+            pairs = special
+        else:
+            mask = passed_on(unit.origin.kind, layer, inputs, masks, unit.origin)
+            first, *rest = layer.outputs(inputs, weights, unit.origin)
+            pairs = [(first, mask), *((node, None) for node in rest)]
+        for node, mask in pairs:
+            if mask is not None:
+                self._masks.setdefault(node, mask)
+        return tuple(node for node, _ in pairs)
 
     def _constants_of(self, unit: Unit, wanted: Sequence[Weight]) -> Mapping[str, Node]:
         """One constant for each variable, the same ones for all calls of a layer."""
+        for weight in wanted:
+            if math.prod(weight.shape) > MAX_ELEMENTS:
+                expected, received = f"at most {MAX_ELEMENTS} elements", str(weight.shape)
+                raise ShapeError("", f"weight '{weight.name}' is too large", expected=expected, received=received)
         shapes = {weight.name: weight.layout or weight.shape for weight in wanted}
         if unit.path in self._constants:
             nodes = self._constants[unit.path]
@@ -220,20 +313,24 @@ class _Builder:
         return nodes
 
 
-def _bound_call(body: Layer | Model, call: Call, inputs: Sequence[Node]) -> tuple[Layer | Model, Sequence[Node]]:
+def _bound_call(
+    body: Layer | Model | Folded, call: Call, inputs: Sequence[Node]
+) -> tuple[Layer | Model | Folded, Sequence[Node]]:
     """The layer as it is called, and its tensors: those given by name behind the others, in the layer's order."""
     for value in loose(list(call.arguments)):
         raise UnsupportedError("", f"the call argument {show(value)} is not supported", expected="tensors only")
     known = body.keywords if isinstance(body, Layer) else ()
     named = {key: list(slots(value)) for key, value in call.keywords.items()}
     for key, places in named.items():
-        if places and key not in known:
+        if places and key not in known and key != "mask":
             raise UnsupportedError("", f"the call argument {key[:100]!r} is not supported", expected="tensors in front")
     behind = [place for key in known for place in named.get(key, [])]
     first = len(inputs) - sum(map(len, named.values()))
     settings = {k: v for k, v in call.keywords.items() if not named[k] and v is not None and v is not False}
     if isinstance(body, Layer) and settings:
         body = body.called(Fields(settings))
+    if isinstance(body, Layer):
+        body = body.placed(call.arguments, call.keywords)
     return body, [*inputs[:first], *(inputs[place] for place in behind)]
 
 

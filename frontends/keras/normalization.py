@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from convc import ops
 from convc.errors import ModelError, ShapeError
+from convc.frontends.keras.cast import as_float
 from convc.frontends.keras.config import Fields, axis_in
 from convc.frontends.keras.initializers import Constant
 from convc.frontends.keras.registry import Layer, Weight, register
@@ -31,6 +33,7 @@ class Normalization(Layer):
     axes: tuple[int, ...]
     invert: bool
     given: tuple[Array, Array] | None
+    integers: ClassVar[bool] = True
 
     def weights(self, *inputs: TensorType) -> tuple[Weight, ...]:
         if self.given is not None:
@@ -45,7 +48,7 @@ class Normalization(Layer):
         )
 
     def build(self, inputs: Sequence[Node], weights: Mapping[str, Node], origin: Origin) -> Node:
-        (x,) = inputs
+        x = as_float(inputs[0], origin)
         mean, variance = self.given or (_values(weights["mean"]), _values(weights["variance"]))
         if not np.isfinite(mean).all() or not (np.isfinite(variance) & (variance >= 0)).all():
             raise ModelError("", "the statistics are wrong", expected="finite means, and variances of 0 or more")

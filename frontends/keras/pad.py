@@ -30,17 +30,19 @@ class ZeroPadding(Layer):
 
 
 def _parse(fields: Fields, rank: int) -> Layer:
-    """`padding` is one number, one for each axis, or a pair for each axis; at rank 1 a pair alone is (low, high)."""
+    """`padding` is a number, or one or a pair for each axis; at rank 1 a pair alone is (low, high)."""
     value = fields.raw("padding", 1)
-    items = [value] * rank if is_integer(value, 0) else value
-    if rank == 1 and isinstance(items, Sequence) and len(items) == 2:
-        items = [items]
+    if is_integer(value, 0):
+        items: object = [value] * rank
+    else:
+        items = [value] if rank == 1 else value
     widths = [_pair(item) for item in items] if isinstance(items, Sequence) else []
     pairs = tuple(pair for pair in widths if pair is not None)
     if len(widths) != rank or len(pairs) != rank:
-        raise ModelError(
-            "", "'padding' is wrong", expected=f"{rank} integers from 0 up, or {rank} pairs", received=show(value)
+        expected = (
+            "an integer from 0 up, or two of them" if rank == 1 else f"{rank} integers from 0 up, or {rank} pairs"
         )
+        raise ModelError("", "'padding' is wrong", expected=expected, received=show(value))
     return ZeroPadding(pairs, fields.channels_first())
 
 
@@ -54,4 +56,4 @@ def _pair(value: object) -> tuple[int, int] | None:
 
 
 for _rank in (1, 2, 3):
-    register(f"ZeroPadding{_rank}D", partial(_parse, rank=_rank), "both data formats")
+    register(f"ZeroPadding{_rank}D", partial(_parse, rank=_rank), "every form of padding, those of Keras 1 included")

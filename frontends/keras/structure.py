@@ -7,19 +7,33 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from convc.errors import ConvcError, ModelError, UnsupportedError
 from convc.frontends.keras.calls import Call, Ref, Refs, after, read_calls, read_ends
-from convc.frontends.keras.config import Fields, class_of, is_integer, show
-from convc.frontends.keras.operator import Operator, parse_operator
-from convc.frontends.keras.registry import Layer, parse_layer
+from convc.frontends.keras.config import Fields, class_of, clipped, is_integer, show
+from convc.frontends.keras.identity import AUGMENTATIONS
+from convc.frontends.keras.legacy import Dialect, first_shape, modern
+from convc.frontends.keras.operator import Operator, is_function, parse_operator
+from convc.frontends.keras.registry import Layer, is_layer, parse_layer
 from convc.frontends.keras.source import InputLayer, without_batch
 from convc.ir import Origin
 
 MODEL_CLASSES = ("Functional", "Model", "Sequential")
+_OWN_NAMES = {"GroupQueryAttention": "GroupedQueryAttention"}
+"""Classes that Keras exports under another name than their own, which its weights file goes by."""
+_INDIFFERENT = (*AUGMENTATIONS, "CenterCrop", "Resizing")
+"""Layers whose calls say training=True unless told otherwise; nothing depends on it."""
+_OWN_MODULES = ("keras", "tf_keras", "keras_core", "tensorflow", "tf")
 MAX_NESTING = 32
 """Models within models; more is taken for an attack."""
+
+
+@dataclass(frozen=True, eq=False)
+class Folded:
+    """A TimeDistributed around a model."""
+
+    model: Model
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +43,9 @@ class Unit:
     origin: Origin
     path: str
     """Where its variables lie in Keras's weights file."""
-    body: Layer | Operator | Model | None
+    body: Layer | Operator | Model | Folded | None
     calls: tuple[Call, ...]
+    config: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,14 +62,14 @@ class Model:
 class Parser:
     """Reads a config. What is wrong with single layers is collected in `problems`, so that all of it is reported."""
 
-    def __init__(self, *, legacy: bool) -> None:
+    def __init__(self, dialect: Dialect) -> None:
         self.problems: list[ConvcError] = []
-        self._legacy = legacy
+        self._dialect = dialect
         self._paths: dict[object, str] = {}
 
     def parse(self, config: Mapping[str, object]) -> Model:
         """The model that a whole config describes. Raises `ConvcError` where its structure makes no sense."""
-        origin = Origin(_name(config) or "model", class_of(config) or "?", word="model")
+        origin = Origin(clipped(_name(config) or "model"), clipped(class_of(config) or "?"), word="model")
         if origin.kind not in MODEL_CLASSES:
             raise UnsupportedError(str(origin), "only Sequential and Functional models are supported")
         try:
@@ -74,7 +89,7 @@ class Parser:
         entries = list(self._entries(layers))
         sequential = class_of(entry) == "Sequential"
         if sequential and class_of(entries[0][1]) != "InputLayer":
-            entries.insert(0, _input_of(config, entries[0]))
+            entries.insert(0, self._input_of(config, entries[0]))
         units = dict(self._units(entries, scope, f"{path}layers/", depth, sequential=sequential))
         if sequential:
             inputs, outputs = (Refs((Ref(name, 0, 0),)) for name in (entries[0][0], entries[-1][0]))
@@ -85,21 +100,48 @@ class Parser:
         return Model(_name(entry) or "model", units, inputs, outputs, _order(units, outputs))
 
     def _entries(self, layers: Sequence[object]) -> Iterator[tuple[str, Mapping[str, object]]]:
-        seen = set()
-        for position, layer in enumerate(layers):
-            name = _name(layer) if isinstance(layer, Mapping) else None
-            if name is None or class_of(layer) is None:
+        """The layers in Keras 3's form, by name; those without one get one as Keras makes them up."""
+        taken: set[str] = set()
+        given = [_name(layer) if isinstance(layer, Mapping) else None for layer in layers]
+        for position, (layer, name) in enumerate(zip(layers, given, strict=True)):
+            if not isinstance(layer, Mapping) or class_of(layer) is None or (name is None and _has_name(layer)):
                 raise ModelError(
                     "",
                     f"entry {position} of 'layers' is wrong",
                     expected="a class_name and a name",
                     received=show(layer),
                 )
-            if name in seen:
+            layer = self._modern(layer)
+            if name is None:
+                stem = snake_case(class_of(layer) or "")
+                numbered = (f"{stem}_{number}" if number else stem for number in range(2 * len(layers) + 1))
+                name = next(free for free in numbered if free not in taken and free not in given)
+            if name in taken:
                 raise ModelError("", f"two layers have the name {name[:100]!r}")
-            seen.add(name)
-            assert isinstance(layer, Mapping)
+            taken.add(name)
             yield name, layer
+
+    def _modern(self, layer: Mapping[str, object]) -> Mapping[str, object]:
+        """The entry in Keras 3's form; the error where there is none takes the place of its config."""
+        try:
+            return modern(layer, self._dialect)
+        except ConvcError as error:
+            return {**layer, "config": error}
+
+    def _input_of(
+        self, config: Mapping[str, object], first: tuple[str, Mapping[str, object]]
+    ) -> tuple[str, Mapping[str, object]]:
+        """An entry for the input that a Sequential config leaves out; its shape may stand in several places."""
+        name, layer = first
+        own: dict[str, object] = {"name": f"{name}_input"}
+        for _ in range(MAX_NESTING):
+            own.update({"dtype": "int32"} if class_of(layer) == "Embedding" else {})
+            if class_of(layer) not in MODEL_CLASSES or not (inner := _first_of(layer)):
+                break
+            layer = self._modern(inner)
+        own["batch_shape"] = first_shape(layer) or config.get("build_input_shape")
+        without_batch(own["batch_shape"])
+        return f"{name}_input", {"class_name": "InputLayer", "config": own}
 
     def _units(
         self,
@@ -115,8 +157,9 @@ class Parser:
         built = {name for name, layer in entries if self._starts_with_a_call(class_of(layer), outputs=False)}
         chain: tuple[Call, ...] = ()
         for name, layer in entries:
-            origin = Origin(scope + name, class_of(layer) or "")
-            stem = snake_case(origin.kind)
+            kind = class_of(layer) or ""
+            origin = Origin(clipped(scope + name), clipped(kind))
+            stem = snake_case(_OWN_NAMES.get(kind, kind))
             number = counts.get(stem, 0)
             if not _is_operator(layer):
                 counts[stem] = number + 1
@@ -124,11 +167,12 @@ class Parser:
             if is_integer(shared := layer.get("shared_object_id")):
                 place = self._paths.setdefault(shared, place)
             problem: ConvcError | None = None
-            body: Layer | Operator | Model | None = None
+            body: Layer | Operator | Model | Folded | None = None
             calls = chain
             try:
                 if not sequential:
-                    calls = tuple(read_calls(layer.get("inbound_nodes"), built))
+                    indifferent = origin.kind in _INDIFFERENT
+                    calls = tuple(read_calls(layer.get("inbound_nodes"), built, indifferent=indifferent))
             except ConvcError as error:
                 problem = error
             try:
@@ -137,14 +181,20 @@ class Parser:
                 problem = error
             if problem is not None:
                 self.problems.append(problem.about(str(origin)))
-            yield name, Unit(origin, place, body if problem is None else None, calls)
+            inner = layer.get("config")
+            config = inner if isinstance(inner, Mapping) else {}
+            yield name, Unit(origin, place, body if problem is None else None, calls, config)
             chain = (after(name),)
 
-    def _body(self, layer: Mapping[str, object], scope: str, path: str, depth: int) -> Layer | Operator | Model:
+    def _body(
+        self, layer: Mapping[str, object], scope: str, path: str, depth: int
+    ) -> Layer | Operator | Model | Folded:
         kind, config = class_of(layer) or "", layer.get("config")
+        if isinstance(config, ConvcError):
+            raise config
         if _is_operator(layer):
             return parse_operator(kind, config)
-        if _is_custom(layer):
+        if is_custom(layer):
             received = f"module {show(layer.get('module'))}"
             raise UnsupportedError(
                 "", "custom layers are not supported", expected="a layer of Keras", received=received
@@ -153,14 +203,20 @@ class Parser:
             return self._model(layer, scope, f"{path}/", depth + 1)
         if not isinstance(config, Mapping):
             raise ModelError("", "the layer has no config", received=show(config))
-        return parse_layer(kind, Fields(config, self._legacy))
+        inner = config.get("layer")
+        if kind == "TimeDistributed" and class_of(inner) in MODEL_CLASSES:
+            assert isinstance(inner, Mapping)
+            if is_custom(inner):
+                raise UnsupportedError("", "the model in it is of a custom class", expected="a model of Keras")
+            return Folded(self._model(inner, scope, f"{path}/layer/", depth + 1))
+        return parse_layer(kind, Fields(config, self._dialect.legacy))
 
     def _starts_with_a_call(self, kind: str | None, *, outputs: bool) -> bool:
         """Whether call numbers of such a unit start at 1, for Keras counts the model's own making as a call.
 
         Keras 3 does so for Functional models in `output_layers`, Keras 2 everywhere and for Sequential models too.
         """
-        return kind in MODEL_CLASSES and (self._legacy or (outputs and kind != "Sequential"))
+        return kind in MODEL_CLASSES and (self._dialect.legacy or (outputs and kind != "Sequential"))
 
 
 def snake_case(class_name: str) -> str:
@@ -177,28 +233,35 @@ def _name(entry: Mapping[str, object]) -> str | None:
 
 
 def _is_operator(layer: Mapping[str, object]) -> bool:
-    """Whether it is a function of keras.ops in a Functional model, which may share its name with a layer."""
-    return str(layer.get("module"))[:100].startswith(("keras.ops", "keras.src.ops"))
+    """Whether it is a function of keras.ops in a Functional model, which may share its name with a layer.
+
+    HDF5 files leave out the module; `modern` adds it where the name alone does not tell.
+    """
+    if layer.get("module") is None:
+        kind = class_of(layer) or ""
+        return kind.isalnum() and is_function(kind) and not is_layer(kind)
+    return str(layer["module"])[:100].startswith(("keras.ops", "keras.src.ops"))
 
 
-def _is_custom(layer: Mapping[str, object]) -> bool:
+def is_custom(layer: Mapping[str, object]) -> bool:
     """Whether the class is the user's own; such a class may have the name of one of Keras's."""
     module, registered = layer.get("module"), layer.get("registered_name")
-    own = module is None or (isinstance(module, str) and module.split(".")[0] in ("keras", "tf_keras"))
+    own = module is None or (isinstance(module, str) and module.split(".")[0] in _OWN_MODULES)
     return not own or (isinstance(registered, str) and ">" in registered)
 
 
-def _input_of(
-    config: Mapping[str, object], first: tuple[str, Mapping[str, object]]
-) -> tuple[str, Mapping[str, object]]:
-    """An entry for the input that a Sequential config leaves out; its shape may stand in several places."""
-    name, layer = first
-    inner = layer.get("config")
-    fields = inner if isinstance(inner, Mapping) else {}
-    shape = fields.get("batch_shape") or fields.get("batch_input_shape") or config.get("build_input_shape")
-    without_batch(shape)
-    own = {"class_name": "InputLayer", "config": {"name": f"{name}_input", "batch_shape": shape}}
-    return f"{name}_input", own
+def _has_name(entry: Mapping[str, object]) -> bool:
+    """Whether an entry has something in place of a name."""
+    config = entry.get("config")
+    return entry.get("name") is not None or (isinstance(config, Mapping) and config.get("name") is not None)
+
+
+def _first_of(model: Mapping[str, object]) -> Mapping[str, object] | None:
+    """The entry of a model's first layer."""
+    config = model.get("config")
+    layers = config.get("layers") if isinstance(config, Mapping) else config
+    first = layers[0] if isinstance(layers, list) and layers else None
+    return first if isinstance(first, Mapping) else None
 
 
 def _check_inputs(inputs: Refs, units: Mapping[str, Unit]) -> None:

@@ -32,9 +32,14 @@ class Window:
     channels_first: bool
 
     @classmethod
-    def parse(cls, fields: Fields, rank: int, size: Shape, *, strides: int | None = None) -> Window:
-        """Reads strides, dilation_rate, padding and data_format; absent strides are `strides`, or else the size."""
-        borders = [border.value for border in Border if border is not Border.CAUSAL or rank == 1]
+    def parse(
+        cls, fields: Fields, rank: int, size: Shape, *, strides: int | None = None, causal: bool = False
+    ) -> Window:
+        """Reads strides, dilation_rate, padding and data_format; absent strides are `strides`, or else the size.
+
+        `causal`: whether padding may be that.
+        """
+        borders = [border.value for border in Border if causal or border is not Border.CAUSAL]
         absent = fields.raw("strides") is None and strides is None
         return cls(
             size,
@@ -59,10 +64,13 @@ class Window:
 
     def apply(self, x: Node, origin: Origin, compute: Callable[[Node, Padding], Node]) -> Node:
         """`compute(x, padding)` on channels-last `x`, in the axis order of the layer."""
+        return self.ordered(x, origin, lambda last: compute(last, self.padding(last.type.shape[1:-1])))
+
+    def ordered(self, x: Node, origin: Origin, compute: Callable[[Node], Node]) -> Node:
+        """`compute(x)` on channels-last `x`, in the axis order of the layer."""
         if not self.channels_first:
-            return compute(x, self.padding(x.type.shape[1:-1]))
-        last = channels_last(x, origin)
-        return channels_first(compute(last, self.padding(last.type.shape[1:-1])), origin)
+            return compute(x)
+        return channels_first(compute(channels_last(x, origin)), origin)
 
 
 def channels_last(x: Node, origin: Origin, axis: int = 1) -> Node:
@@ -78,7 +86,7 @@ def channels_first(x: Node, origin: Origin, axis: int = 1) -> Node:
     return make(Transpose(tuple(order)), x, origin=origin)
 
 
-def check_rank(x: TensorType, rank: int) -> None:
+def check_rank(x: TensorType, rank: int, what: str = "the input") -> None:
     """Raises `ShapeError` with an empty subject where `x` has not `rank` axes."""
     if x.rank != rank:
-        raise ShapeError("", "the input has the wrong number of axes", expected=str(rank), received=str(x.shape))
+        raise ShapeError("", f"{what} has the wrong number of axes", expected=str(rank), received=str(x.shape))

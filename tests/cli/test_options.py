@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 import pytest
+from click.testing import CliRunner
 
+from convc.cli import main
 from convc.cli.options import named, parse_shape
 
 
@@ -28,3 +30,12 @@ def test_a_name_may_come_once() -> None:
     assert named([("a", 1), ("b", 2)]) == {"a": 1, "b": 2}
     with pytest.raises(click.UsageError, match="names 'a' twice"):
         named([("a", 1), ("a", 2)])
+
+
+@pytest.mark.parametrize("name", ["compile", "verify", "inspect", "explain"])
+def test_help_says_where_weights_come_from(name: str) -> None:
+    text = " ".join(CliRunner().invoke(main, [name, "--help"]).output.split())
+    assert "--weights FILE|random[:SEED]" in text
+    assert ".weights.h5, .h5, .keras or .npz file" in text
+    if name in ("compile", "verify"):
+        assert "model.json --weights model.weights.h5" in text

@@ -72,6 +72,91 @@ def test_names_in_every_spelling(spelling: str) -> None:
     assert value == parse_initializer(Fields({}), "init", "glorot_uniform")
 
 
+@pytest.mark.parametrize(
+    ("spelling", "name"),
+    [
+        ("zero", "Zeros"), ("one", "Ones"), ("uniform", "RandomUniform"), ("normal", "RandomNormal"),
+        ("lecun_normal", "LecunNormal"), ("he_uniform", "HeUniform"), ("truncated_normal", "TruncatedNormal"),
+        ("orthogonal", "OrthogonalInitializer"), ("identity", "IdentityInitializer"),
+        ("variance_scaling", "VarianceScaling"),
+    ],
+)  # fmt: skip
+def test_aliases(spelling: str, name: str) -> None:
+    value = parse_initializer(Fields({"init": spelling}), "init", "glorot_uniform")
+    assert value == parse_initializer(Fields({"init": {"class_name": name, "config": {}}}), "init", "glorot_uniform")
+    assert value != parse_initializer(Fields({}), "init", "glorot_uniform")
+
+
+def test_null_is_glorot_s_as_in_keras() -> None:
+    assert parse_initializer(Fields({"init": None}), "init", "zeros") == parse_initializer(
+        Fields({}), "init", "glorot_uniform"
+    )
+
+
+ARRAY = [[1.0, 2.0], [3.0, 4.0]]
+
+
+@pytest.mark.parametrize(
+    ("config", "shape", "want"),
+    [
+        ({"class_name": "Constant", "config": {"value": ARRAY}}, (2, 2), ARRAY),
+        ({"class_name": "Constant", "config": {"value": [5.0, 6.0]}}, (2, 2), [[5, 6], [5, 6]]),
+        ({"class_name": "Constant", "config": {"value": {"class_name": "__numpy__", "config": {
+            "value": [[5.0], [6.0]], "dtype": "float32"}}}}, (2, 2), [[5, 5], [6, 6]]),
+        ({"class_name": "__numpy__", "config": {"value": ARRAY, "dtype": "float32"}}, (2, 2), ARRAY),
+        ({"class_name": "__tensor__", "config": {"value": 3.0, "dtype": "float32"}}, (), 3.0),
+    ],
+)  # fmt: skip
+def test_arrays(config: dict[str, Any], shape: Shape, want: Any) -> None:
+    value = parse_initializer(Fields({"init": config}), "init", "zeros").draw(np.random.default_rng(0), shape)
+    assert value.dtype == np.float32
+    assert np.array_equal(value, np.float32(want))
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (
+            {"class_name": "Constant", "config": {"value": [1.0, 2.0, 3.0]}},
+            "has the wrong shape: expected .2, 2., got .3,",
+        ),
+        ({"class_name": "Constant", "config": {"value": [[[1.0]]]}}, "the wrong shape"),
+        ({"class_name": "Constant", "config": {"value": [[1.0], [1.0, 2.0]]}}, "the array of an initializer is wrong"),
+        ({"class_name": "Constant", "config": {"value": "x"}}, "the array of an initializer is wrong"),
+        ({"class_name": "__numpy__", "config": {"value": [1.0, 2.0]}}, "the wrong shape"),
+        (
+            {"class_name": "GlorotNormal", "config": {"input_axes": [0], "output_axes": [2]}},
+            "an axis of an initializer is outside",
+        ),
+        ({"class_name": "GlorotNormal", "config": {"input_axes": [0], "output_axes": "x"}}, "'output_axes' is wrong"),
+        ([1.0], "'init' is wrong: expected the name or config of an initializer"),
+        ("", "'init' is wrong"),
+    ],
+)
+def test_what_does_not_suit_the_weight(config: Any, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        parse_initializer(Fields({"init": config}), "init", "zeros").draw(np.random.default_rng(0), (2, 2))
+
+
+@pytest.mark.parametrize(("inputs", "outputs", "fan"), [([0], [1], 30), ([0, 1], [2], 30 * 40), (None, [1], 30 * 40)])
+def test_axes_decide_the_fans(inputs: Any, outputs: Any, fan: int) -> None:
+    value = draw("LecunUniform", (30, 40, 50), input_axes=inputs, output_axes=outputs)
+    assert float(np.abs(value).max()) == pytest.approx(math.sqrt(3 / fan), rel=0.01)
+
+
+@pytest.mark.parametrize("name", ["STFT", "STFTInitializer", "stft"])
+def test_windows_of_fourier_are_refused(name: str) -> None:
+    with pytest.raises(UnsupportedError, match=f"the initializer '{name}' is not supported .pass a file with weights"):
+        draw(name, (3, 3))
+
+
+def test_a_weight_too_large_to_be_orthogonal_is_refused_at_once() -> None:
+    with pytest.raises(UnsupportedError, match="too large to be made orthogonal"):
+        parse_initializer(Fields({"init": "orthogonal"}), "init", "zeros").draw(
+            np.random.default_rng(0), (1 << 14,) * 2
+        )
+
+
 def test_fans_of_vectors_and_scalars() -> None:
     assert float(np.abs(draw("LecunUniform", (10_000,))).max()) == pytest.approx(math.sqrt(3 / 10_000), rel=0.01)
     assert draw("LecunUniform", ()).shape == ()

@@ -45,13 +45,13 @@ def test_all_problems_are_reported_in_one_go() -> None:
         sequential(
             layer("Conv2D", "good", filters=4, kernel_size=3),
             layer("Conv2D", "groups", filters=4, kernel_size=3, groups=3),
-            layer("Convolution2D", "typo", filters=4),
+            layer("Conv2d", "typo", filters=4),
             layer("Dense", "named", units=2, activation="Relu"),
             layer("Lambda", "code", function="gASVAA=="),
         )
     )
     assert lines == [
-        "layer 'typo' (Convolution2D): this layer is not supported (the nearest that is supported is Conv2D)",
+        "layer 'typo' (Conv2d): this layer is not supported (the nearest that is supported is Conv2D)",
         "layer 'named' (Dense): this activation is not supported: got 'Relu' (the nearest that is supported is relu)",
         "layer 'code' (Lambda): a Lambda holds Python code, which is never executed (replace it by layers that have a "
         "name)",
@@ -61,7 +61,7 @@ def test_all_problems_are_reported_in_one_go() -> None:
 
 def test_the_class_of_the_error_tells_unsupported_from_broken() -> None:
     with pytest.raises(UnsupportedError):
-        drawn(sequential(layer("LSTM", "a", units=2), layer("GRU", "b", units=2)))
+        drawn(sequential(layer("AStranger", "a"), layer("Another", "b")))
     with pytest.raises(ModelError):
         drawn(sequential(layer("Dense", "a")))
 
@@ -97,7 +97,6 @@ def test_a_layer_behind_a_problem_is_not_blamed() -> None:
         (layer("Dense", "a", units=2, quantization_config={"mode": "int8"}), "quantized"),
         (layer("BatchNormalization", "a", axis=4), "axis is outside the input"),
         (layer("BatchNormalization", "a", epsilon=math.inf), "'epsilon' is wrong: expected a finite number, got inf"),
-        (layer("BatchNormalization", "a", renorm=True), "renormalisation"),
         (layer("Concatenate", "a", axis=-5), "axis is outside the input"),
         (layer("Softmax", "a", axis=9), "axis is outside the input"),
         (layer("PReLU", "a", shared_axes=[3, 4]), "'shared_axes' is wrong"),
@@ -114,7 +113,7 @@ def test_a_layer_behind_a_problem_is_not_blamed() -> None:
         ({"class_name": "Dense", "config": 3, "name": "a"}, "the layer has no config"),
         ({**layer("Dense", "a", units=2), "module": "mine"}, "custom layers are not supported.*module 'mine'"),
         ({**layer("Dense", "a", units=2), "registered_name": "mine>Dense"}, "custom layers are not supported"),
-        ({**layer("Add", "a"), "module": "keras.src.ops.numpy"}, "wrong number of inputs: expected a tensor or a constant, got nothing"),
+        ({**layer("Add", "a"), "module": "keras.src.ops.numpy"}, "expected a tensor or a constant, got nothing"),
     ],
 )  # fmt: skip
 def test_a_wrong_layer_is_named(entry: Config, message: str) -> None:
@@ -126,8 +125,9 @@ def test_a_wrong_layer_is_named(entry: Config, message: str) -> None:
 def test_merging_layers_check_their_inputs() -> None:
     other = called(layer("InputLayer", "y", batch_shape=[None, 2, 4]))
     both: Config = {"inputs": [["x", 0, 0], ["y", 0, 0]], "outputs": [["sum", 0, 0]]}
-    lines = problems(functional(SOURCE, other, called(layer("Add", "sum"), "x", "y"), **both))
-    assert lines == ["layer 'sum' (Add): the inputs differ in their number of axes: got (1, 4) and (1, 2, 4)"]
+    lines = problems(functional(SOURCE, other, called(layer("Concatenate", "sum"), "x", "y"), **both))
+    assert len(lines) == 1
+    assert lines[0].startswith("layer 'sum' (Concatenate): ")
     dense = called(layer("Dense", "sum", units=2), "x", "y")
     assert "wrong number of inputs: expected 1, got 2" in problems(functional(SOURCE, other, dense, **both))[0]
 
@@ -170,7 +170,7 @@ def test_a_loop_is_refused() -> None:
 
 
 def test_calls_of_nested_models_are_counted_from_one() -> None:
-    inner = {**called(sequential(layer("GRU", "g"), shape=(4,), name="m"), "x"), "class_name": "Functional"}
+    inner = {**called(sequential(layer("AStranger", "g"), shape=(4,), name="m"), "x"), "class_name": "Functional"}
     lines = problems(functional(SOURCE, inner, inputs=["x", 0, 0], outputs=["m", 0, 0]))
     assert lines[-1].endswith("the model is cut apart: expected call -1 of layer 'm', got none such in the config")
 
@@ -192,10 +192,10 @@ def test_a_tensor_without_history_is_refused() -> None:
 
 
 def test_tensors_in_other_arguments_are_refused() -> None:
-    masked = called(layer("Softmax", "a"), "x")
-    masked["inbound_nodes"][0]["kwargs"] = {"mask": tensor("x")}
+    masked = called(layer("Flatten", "a"), "x")
+    masked["inbound_nodes"][0]["kwargs"] = {"weights": tensor("x")}
     lines = problems(functional(SOURCE, masked, inputs=["x", 0, 0], outputs=["a", 0, 0]))
-    assert "the call argument 'mask' is not supported" in lines[0]
+    assert "the call argument 'weights' is not supported" in lines[0]
 
 
 def test_functions_are_named_before_their_arguments() -> None:
@@ -273,7 +273,9 @@ def test_an_input_of_a_senseless_shape_is_refused(shape: tuple[object, ...]) -> 
 def test_an_input_of_integers_is_refused() -> None:
     config = sequential(layer("Dense", "a", units=2))
     config["config"]["layers"][0]["config"]["dtype"] = "int64"
-    assert "the input's dtype is not supported: expected float32, got int64" in problems(config)[0]
+    assert "layer 'a' (Dense): it does not take integers" in problems(config)[0]
+    config["config"]["layers"][0]["config"]["dtype"] = "complex64"
+    assert "dtype is not supported" in problems(config)[0]
 
 
 def test_a_sequential_without_input_takes_the_shape_from_elsewhere() -> None:
@@ -290,7 +292,7 @@ def test_weights_are_asked_for_once() -> None:
     with pytest.raises(ModelError) as caught:
         load(config)
     assert str(caught.value) == (
-        "the config: there are no weights (pass --weights random to draw them by their initializers)"
+        "the config: there are no weights (pass --weights FILE, or --weights random to draw them by their initializers)"
     )
     assert load(sequential(layer("Flatten", "flat"))).outputs[0].type.shape == (1, 192)
 

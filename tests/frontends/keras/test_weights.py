@@ -19,7 +19,7 @@ from convc.errors import ModelError
 from convc.frontends.keras import load
 from convc.frontends.keras.weights import DRAWN_LIMIT, Drawn
 from convc.ir import Array, Graph
-from tests.support.configs import layer, sequential
+from tests.support.configs import called, layer, sequential, tensor
 
 MODEL = sequential(
     layer("Conv2D", "conv", filters=4, kernel_size=3), layer("Flatten", "flat"), layer("Dense", "head", units=2)
@@ -209,3 +209,64 @@ def test_weights_too_large_to_be_drawn_are_refused() -> None:
     config = sequential(layer("Dense", "a", units=DRAWN_LIMIT), shape=(2,))
     with pytest.raises(ModelError, match=r"layer 'a' \(Dense\): weight 'kernel' is too large to be drawn"):
         load(config, weights="random")
+
+
+ATTENTION = {
+    **sequential(shape=(5, 8)),
+    "class_name": "Functional",
+    "config": {
+        "name": "model",
+        "layers": [
+            called(layer("InputLayer", "x", batch_shape=[None, 5, 8])),
+            {
+                **called(layer("MultiHeadAttention", "heads", num_heads=2, key_dim=3)),
+                "inbound_nodes": [{"args": [tensor("x"), tensor("x")], "kwargs": {}}],
+            },
+        ],
+        "input_layers": ["x", 0, 0],
+        "output_layers": ["heads", 0, 0],
+    },
+}
+PARTS = {"query": ((8, 2, 3), (2, 3)), "key": ((8, 2, 3), (2, 3)), "value": ((8, 2, 3), (2, 3)),
+         "output": ((2, 3, 8), (8,))}  # fmt: skip
+
+
+def pack_parts(folder: Path, change: Callable[[Any], None] = lambda file: None) -> Path:
+    """The path of a .keras file with a layer whose weights lie with the layers inside it."""
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        file.create_group("layers/multi_head_attention/vars")
+        for number, (part, shapes) in enumerate(PARTS.items()):
+            for index, shape in enumerate(shapes):
+                file[f"layers/multi_head_attention/{part}_dense/vars/{index}"] = np.full(shape, number, np.float32)
+        change(file)
+    path = folder / "model.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", json.dumps(ATTENTION))
+        archive.writestr("model.weights.h5", buffer.getvalue())
+    return path
+
+
+def test_weights_of_layers_inside_a_layer_are_found(tmp_path: Path) -> None:
+    graph = load(pack_parts(tmp_path))
+    kernels = [node.inputs[1].op for node in graph.nodes if isinstance(node.op, ops.Dense)]
+    assert sorted(float(kernel.value.mean()) for kernel in kernels if isinstance(kernel, ops.Constant)) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (remove("layers/multi_head_attention/key_dense"),
+         "weight 'key/kernel' is missing: expected (8, 2, 3) at layers/multi_head_attention/key_dense/vars/0"),
+        (remove("layers/multi_head_attention/output_dense/vars/1"),
+         "weight 'output/bias' is missing: expected (8,) at layers/multi_head_attention/output_dense/vars/1"),
+        (lambda file: file.create_dataset("layers/multi_head_attention/value_dense/vars/2", data=[1.0]),
+         "there are more weights than the layer has: expected value/kernel, value/bias"),
+        (replace("layers/multi_head_attention/query_dense/vars/0", data=np.zeros((8, 6), "f4")),
+         "weight 'query/kernel' has the wrong shape: expected (8, 2, 3), got (8, 6)"),
+    ],
+)  # fmt: skip
+def test_weights_inside_a_layer_that_do_not_fit(change: Callable[[Any], None], message: str, tmp_path: Path) -> None:
+    (line,) = problems(pack_parts(tmp_path, change))
+    assert line.startswith("layer 'heads' (MultiHeadAttention): ")
+    assert message in line
