@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from convc.frontends.keras import supported_layers
+from convc.frontends.keras import supported_functions, supported_layers
 from tests.tools.supported import PAGE, page
 
 
@@ -10,7 +10,7 @@ def test_the_page_is_current() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), "run: python -m tests.tools.supported"
 
 
-def test_every_layer_is_a_row_of_one_line() -> None:
-    rows = [line for line in page().splitlines() if line.startswith("| ")][1:]
-    assert len(rows) == len(supported_layers()) > 0
-    assert all(row.replace(r"\|", "").count("|") == 3 for row in rows)
+def test_every_layer_and_function_is_a_row_of_one_line() -> None:
+    rows = [line for line in page().splitlines() if line.startswith("| ")]
+    assert len(rows) == len(supported_layers()) + len(supported_functions()) + 2
+    assert all(row.replace(r"\|", "").count("|") in (3, 4) for row in rows)
