@@ -45,8 +45,11 @@ class Op(ABC):
 class Elementwise(Op):
     """An op whose output element depends only on the (broadcast) input elements at the same place.
 
-    These are what an epilogue is made of.
+    These are what an epilogue is made of. `reads` is how often its formula, as kernels have it, has an input's element
+    in it at most; of a chain of ops in one kernel these numbers multiply.
     """
+
+    reads: ClassVar[int] = 1
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ __all__ = [
 class Relu(Function):
     """max_value above max_value, x above threshold, negative_slope * (x - threshold) up to it."""
 
+    reads: ClassVar = 3
     max_value: float | None = None
     negative_slope: float = 0.0
     threshold: float = 0.0
@@ -35,6 +36,8 @@ class Relu(Function):
 @dataclass(frozen=True)
 class Sigmoid(Function):
     """1 / (1 + exp(-x))."""
+
+    reads: ClassVar = 25
 
     def value(self, x: Array) -> Array:
         e = np.exp(-np.abs(x))
@@ -57,6 +60,8 @@ class HardSigmoid(Function):
 class Silu(Function):
     """x * sigmoid(x), also called swish."""
 
+    reads: ClassVar = 26
+
     def value(self, x: Array) -> Array:
         return x * Sigmoid().value(x)
 
@@ -64,6 +69,8 @@ class Silu(Function):
 @dataclass(frozen=True)
 class HardSilu(Function):
     """x * relu6(x + 3) / 6, also called hard swish."""
+
+    reads: ClassVar = 2
 
     def value(self, x: Array) -> Array:
         return x * HardSigmoid().value(x)
@@ -73,6 +80,8 @@ class HardSilu(Function):
 class Tanh(Function):
     """Hyperbolic tangent."""
 
+    reads: ClassVar = 114
+
     def value(self, x: Array) -> Array:
         return np.tanh(x)
 
@@ -81,6 +90,7 @@ class Tanh(Function):
 class Elu(Function):
     """x above zero, alpha * (exp(x) - 1) below."""
 
+    reads: ClassVar = 36
     alpha: float = 1.0
 
     def value(self, x: Array) -> Array:
@@ -91,6 +101,7 @@ class Elu(Function):
 class Selu(Function):
     """scale * elu(x, alpha) with the constants of Klambauer et al. 2017."""
 
+    reads: ClassVar = 36
     ALPHA: ClassVar[float] = 1.6732632423543772
     SCALE: ClassVar[float] = 1.0507009873554805
 
@@ -102,6 +113,7 @@ class Selu(Function):
 class Gelu(Function):
     """x * Phi(x), by erf, or by tanh where `approximate`."""
 
+    reads: ClassVar = 457
     approximate: bool = False
 
     def value(self, x: Array) -> Array:
@@ -116,6 +128,8 @@ class Gelu(Function):
 class Softplus(Function):
     """log(1 + exp(x)), without overflow."""
 
+    reads: ClassVar = 851
+
     def value(self, x: Array) -> Array:
         return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
@@ -124,6 +138,8 @@ class Softplus(Function):
 class LogSigmoid(Function):
     """log(sigmoid(x)), which is -softplus(-x)."""
 
+    reads: ClassVar = 851
+
     def value(self, x: Array) -> Array:
         return -Softplus().value(-x)
 
@@ -131,6 +147,8 @@ class LogSigmoid(Function):
 @dataclass(frozen=True)
 class Softsign(Function):
     """x / (1 + |x|)."""
+
+    reads: ClassVar = 2
 
     def value(self, x: Array) -> Array:
         result: Array = x / (1 + np.abs(x))
@@ -141,6 +159,8 @@ class Softsign(Function):
 class Mish(Function):
     """x * tanh(softplus(x))."""
 
+    reads: ClassVar = 101
+
     def value(self, x: Array) -> Array:
         return x * np.tanh(Softplus().value(x))
 
@@ -149,6 +169,7 @@ class Mish(Function):
 class Celu(Function):
     """x above zero, alpha * (exp(x / alpha) - 1) below."""
 
+    reads: ClassVar = 36
     alpha: float = 1.0
 
     def value(self, x: Array) -> Array:
@@ -159,6 +180,8 @@ class Celu(Function):
 class TanhShrink(Function):
     """x - tanh(x)."""
 
+    reads: ClassVar = 115
+
     def value(self, x: Array) -> Array:
         return x - np.tanh(x)
 
@@ -167,6 +190,7 @@ class TanhShrink(Function):
 class SoftShrink(Function):
     """x - threshold above it, x + threshold below its negative, else 0."""
 
+    reads: ClassVar = 4
     threshold: float = 0.5
 
     def value(self, x: Array) -> Array:
@@ -178,6 +202,7 @@ class SoftShrink(Function):
 class HardShrink(Function):
     """x where |x| is above the threshold, else 0."""
 
+    reads: ClassVar = 2
     threshold: float = 0.5
 
     def value(self, x: Array) -> Array:
@@ -188,6 +213,7 @@ class HardShrink(Function):
 class Threshold(Function):
     """x above the threshold, else `otherwise`."""
 
+    reads: ClassVar = 2
     threshold: float
     otherwise: float
 
@@ -199,6 +225,8 @@ class Threshold(Function):
 class SparsePlus(Function):
     """0 up to -1, x from 1 on, (x + 1)**2 / 4 between."""
 
+    reads: ClassVar = 4
+
     def value(self, x: Array) -> Array:
         return np.where(x < 1, np.maximum(x + 1, 0) ** 2 / 4, x)
 
@@ -207,6 +235,7 @@ class SparsePlus(Function):
 class Squareplus(Function):
     """(x + sqrt(x * x + b)) / 2."""
 
+    reads: ClassVar = 7
     b: float = 4.0
 
     def value(self, x: Array) -> Array:
@@ -217,6 +246,8 @@ class Squareplus(Function):
 @dataclass(frozen=True)
 class PRelu(Binary):
     """x above zero, alpha * x below; alpha broadcasts to x."""
+
+    reads: ClassVar = 2
 
     def reference(self, *inputs: Array) -> Array:
         x, alpha = inputs

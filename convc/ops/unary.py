@@ -43,6 +43,8 @@ class Function(Unary):
 class Exp(Function):
     """e to the x, "exponential" in Keras."""
 
+    reads: ClassVar = 27
+
     def value(self, x: Array) -> Array:
         return np.exp(x)
 
@@ -50,6 +52,8 @@ class Exp(Function):
 @dataclass(frozen=True)
 class Expm1(Function):
     """exp(x) - 1, without cancellation."""
+
+    reads: ClassVar = 36
 
     def value(self, x: Array) -> Array:
         return np.expm1(x)
@@ -59,6 +63,8 @@ class Expm1(Function):
 class Log(Function):
     """The natural logarithm."""
 
+    reads: ClassVar = 120
+
     def value(self, x: Array) -> Array:
         return np.log(x)
 
@@ -66,6 +72,8 @@ class Log(Function):
 @dataclass(frozen=True)
 class Log1p(Function):
     """log(1 + x), without cancellation."""
+
+    reads: ClassVar = 78
 
     def value(self, x: Array) -> Array:
         return np.log1p(x)
@@ -91,6 +99,8 @@ class Rsqrt(Function):
 class Cbrt(Function):
     """The cube root, of negative numbers too."""
 
+    reads: ClassVar = 1163
+
     def value(self, x: Array) -> Array:
         return np.cbrt(x)
 
@@ -107,6 +117,8 @@ class Reciprocal(Function):
 class Square(Function):
     """x * x."""
 
+    reads: ClassVar = 2
+
     def value(self, x: Array) -> Array:
         return x * x
 
@@ -115,6 +127,7 @@ class Square(Function):
 class IntegerPower(Function):
     """x to a constant integer."""
 
+    reads: ClassVar = 7
     exponent: int
 
     def value(self, x: Array) -> Array:
@@ -133,6 +146,8 @@ class Abs(Function):
 @dataclass(frozen=True)
 class Sign(Function):
     """-1 below zero, 0 at it, 1 above."""
+
+    reads: ClassVar = 3
 
     def value(self, x: Array) -> Array:
         return np.sign(x)
@@ -166,6 +181,8 @@ class Trunc(Function):
 class Round(Function):
     """The nearest integer, the even one of two that are equally near."""
 
+    reads: ClassVar = 8
+
     def value(self, x: Array) -> Array:
         return np.rint(x)
 
@@ -186,6 +203,8 @@ class Clip(Function):
 class Sin(Function):
     """The sine of radians; the error grows above |x| = 1e8, and above 1e15 nothing is left."""
 
+    reads: ClassVar = 128
+
     def value(self, x: Array) -> Array:
         return np.sin(x)
 
@@ -193,6 +212,8 @@ class Sin(Function):
 @dataclass(frozen=True)
 class Cos(Function):
     """The cosine, of what Sin takes."""
+
+    reads: ClassVar = 128
 
     def value(self, x: Array) -> Array:
         return np.cos(x)
@@ -202,6 +223,8 @@ class Cos(Function):
 class Tan(Function):
     """The tangent, of what Sin takes."""
 
+    reads: ClassVar = 124
+
     def value(self, x: Array) -> Array:
         return np.tan(x)
 
@@ -209,6 +232,8 @@ class Tan(Function):
 @dataclass(frozen=True)
 class Asin(Function):
     """The inverse of the sine, in [-pi/2, pi/2]."""
+
+    reads: ClassVar = 110
 
     def value(self, x: Array) -> Array:
         return np.arcsin(x)
@@ -218,6 +243,8 @@ class Asin(Function):
 class Acos(Function):
     """The inverse of the cosine, in [0, pi]."""
 
+    reads: ClassVar = 182
+
     def value(self, x: Array) -> Array:
         return np.arccos(x)
 
@@ -225,6 +252,8 @@ class Acos(Function):
 @dataclass(frozen=True)
 class Atan(Function):
     """The inverse of the tangent, in [-pi/2, pi/2]."""
+
+    reads: ClassVar = 63
 
     def value(self, x: Array) -> Array:
         return np.arctan(x)
@@ -234,6 +263,8 @@ class Atan(Function):
 class Sinh(Function):
     """(exp(x) - exp(-x)) / 2; infinite from |x| = 88.73 on, where exp is."""
 
+    reads: ClassVar = 69
+
     def value(self, x: Array) -> Array:
         return np.sinh(x)
 
@@ -241,6 +272,8 @@ class Sinh(Function):
 @dataclass(frozen=True)
 class Cosh(Function):
     """(exp(x) + exp(-x)) / 2; infinite from |x| = 88.73 on, where exp is."""
+
+    reads: ClassVar = 54
 
     def value(self, x: Array) -> Array:
         return np.cosh(x)
@@ -250,6 +283,8 @@ class Cosh(Function):
 class Asinh(Function):
     """The inverse of the hyperbolic sine."""
 
+    reads: ClassVar = 548
+
     def value(self, x: Array) -> Array:
         return np.arcsinh(x)
 
@@ -257,6 +292,8 @@ class Asinh(Function):
 @dataclass(frozen=True)
 class Acosh(Function):
     """The inverse of the hyperbolic cosine, not negative."""
+
+    reads: ClassVar = 469
 
     def value(self, x: Array) -> Array:
         return np.arccosh(x)
@@ -266,6 +303,8 @@ class Acosh(Function):
 class Atanh(Function):
     """The inverse of the hyperbolic tangent."""
 
+    reads: ClassVar = 235
+
     def value(self, x: Array) -> Array:
         return np.arctanh(x)
 
@@ -273,6 +312,8 @@ class Atanh(Function):
 @dataclass(frozen=True)
 class Erf(Function):
     """The error function, 2 / sqrt(pi) times the integral of exp(-t * t) from 0 to x."""
+
+    reads: ClassVar = 21
 
     def value(self, x: Array) -> Array:
         result: Array = np.vectorize(math.erf, otypes=[x.dtype])(x)
@@ -283,6 +324,8 @@ class Erf(Function):
 class Erfc(Function):
     """1 - erf(x), without cancellation."""
 
+    reads: ClassVar = 327
+
     def value(self, x: Array) -> Array:
         result: Array = np.vectorize(math.erfc, otypes=[x.dtype])(x)
         return result
@@ -291,6 +334,8 @@ class Erfc(Function):
 @dataclass(frozen=True)
 class Erfinv(Function):
     """The inverse of the error function, by four steps of Newton from Winitzki's approximation."""
+
+    reads: ClassVar = 4083
 
     def value(self, x: Array) -> Array:
         p, a = np.abs(x), 0.147

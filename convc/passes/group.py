@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 from convc.ir import Elementwise, Graph, Node
 from convc.ir.group import Group, GroupedGraph
@@ -14,6 +16,9 @@ ALONE = Concat | Recurrent | Reshape | Softmax | Transpose
 """Anchors that take no epilogue: they move elements, or need a whole row before the first element is final."""
 
 RULE = "fuse_elementwise"
+
+MAX_READS = 20_000
+"""The largest product of `Elementwise.reads` in one kernel: TVM takes about a second for what it then writes out."""
 
 
 @dataclass
@@ -50,7 +55,7 @@ def _join(node: Node, graph: Graph, open_: dict[Node, _Open], budget: Budget, de
     producers = sorted({source for source in node.inputs if source in open_}, key=lambda s: -open_[s].place)
     refused = []
     for producer in producers:
-        refusal = _why_not(producer, node, open_[producer].nodes[0], graph)
+        refusal = _why_not(producer, node, open_[producer].nodes, graph)
         if refusal is None and budget.take():
             owner = open_.pop(producer)
             owner.nodes.append(node)
@@ -69,9 +74,16 @@ def _join(node: Node, graph: Graph, open_: dict[Node, _Open], budget: Budget, de
     return False
 
 
-def _why_not(producer: Node, node: Node, anchor: Node, graph: Graph) -> Refusal | None:
+def _reads(nodes: Sequence[Node]) -> int:
+    return prod(node.op.reads for node in nodes if isinstance(node.op, Elementwise))
+
+
+def _why_not(producer: Node, node: Node, nodes: Sequence[Node], graph: Graph) -> Refusal | None:
+    anchor = nodes[0]
     if isinstance(anchor.op, ALONE):
         return Refusal(f"a {anchor.op.kind} takes no epilogue", anchor)
     if producer.type != node.type:
         return Refusal(f"the result is {node.type}, {producer.name} is {producer.type}", producer)
+    if _reads(nodes) * _reads([node]) > MAX_READS:
+        return Refusal(f"its formula would be too long in one kernel with that of {producer.name}", producer)
     return shared(producer, graph)

@@ -53,6 +53,7 @@ CASES: list[Case] = [
     # Sizes: outputs that the common networks have, and tiny ones.
     *(conv(f"3x3_{size}x{size}", (1, size, size, 8), (3, 3, 8, 24), padding="same", bias=True)
       for size in (1, 2, 3, 4, 5, 7, 8, 13, 14, 15)),
+    case("3x3_exact", Conv((1, 1), ((1, 1), (1, 1)), (1, 1), exact=True), (1, 8, 8, 16), (3, 3, 16, 32), constants=[1]),
     conv("3x3_to_1x1", (1, 3, 3, 17), (3, 3, 17, 10)),
     conv("window_is_the_input", (2, 4, 5, 7), (4, 5, 7, 9), bias=True),
     conv("window_larger_than_input", (1, 2, 3, 5), (5, 5, 5, 8), padding="same"),

@@ -26,7 +26,7 @@ PART = 24
 def check(drawn: Sequence[Sample], batch: int, folder: Path) -> None:
     """Compiles the samples side by side in one model, and fails with all whose answers are not Keras's."""
     keras.utils.clear_session()
-    jax.clear_caches()  # programs of earlier cases, which are never run again
+    jax.clear_caches()  # type: ignore[no-untyped-call]  # programs of earlier cases, which are never run again
     inputs, outputs, owners = [], [], []
     for index, sample in enumerate(drawn):
         dtype = sample.space.dtype

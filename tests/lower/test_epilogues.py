@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
+from tvm import tirx
 
 from convc.ir import Graph, Node
+from convc.lower.activation import unary
+from convc.lower.arithmetic import binary
 from convc.ops import (
     Add,
+    Binary,
     Clip,
     Divide,
     Erf,
@@ -24,10 +29,13 @@ from convc.ops import (
     Sin,
     Square,
     Subtract,
+    Unary,
     Where,
 )
 from convc.passes import optimize
 from convc.target import native
+from tests.cases import activation, arithmetic
+from tests.cases import unary as functions
 from tests.cases.fused import Builder
 from tests.support.kernels import Kernels, Subject, check, kernel_groups, scheduled, unscheduled
 
@@ -62,7 +70,7 @@ def where_as_alternative(b: Builder) -> Node:
 
 
 def long_chain(b: Builder) -> Node:
-    """Everything that keeps a value between."""
+    """Sums, quotients, functions and powers; too much for one kernel."""
     y = b.apply(Subtract(), b.weights(11), b.dense(b.input(5, 8), 11))
     y = b.apply(Divide(), b.apply(Square(), y), b.input(5, 11))
     y = b.apply(Sin(), b.apply(Clip(-3.0, 4.0), y))
@@ -79,7 +87,7 @@ def remainders(b: Builder) -> Node:
 
 RECIPES: list[tuple[Recipe, int]] = [
     (prelu, 1), (prelu_pointwise, 1), (where_as_condition, 1), (where_as_choice, 2), (where_as_alternative, 2),
-    (long_chain, 2), (remainders, 1),
+    (long_chain, 5), (remainders, 1),
 ]  # fmt: skip
 """A graph, and how many kernels it takes."""
 
@@ -101,3 +109,34 @@ def test_values(schedule: Callable[..., object]) -> None:
 @pytest.mark.parametrize(("recipe", "count"), RECIPES, ids=lambda value: getattr(value, "__name__", None))
 def test_how_many_kernels(recipe: Recipe, count: int) -> None:
     assert len(kernel_groups(optimize(subject(recipe).graph).grouped)) == count
+
+
+def written_out(expression: Any, reads: list[tuple[Any, int]]) -> int:
+    """How often an expression has the variables that `reads` begins with, where the others are written out."""
+    match expression:
+        case tirx.Var():
+            return next((count for variable, count in reads if variable.same_as(expression)), 0)
+        case tirx.Let():
+            value = written_out(expression.value, reads)
+            return written_out(expression.body, [(expression.var, value), *reads])
+    names = ("a", "b", "value", "condition", "true_value", "false_value")
+    parts = [getattr(expression, name) for name in names if hasattr(expression, name)]
+    return sum(written_out(part, reads) for part in (*parts, *getattr(expression, "args", ())) if hasattr(part, "ty"))
+
+
+@pytest.mark.parametrize("op", [*activation.ALL.values(), *functions.ALL.values()], ids=str)
+def test_how_often_a_function_reads_its_argument(op: Unary) -> None:
+    x = tirx.Var("x", "float32")
+    assert written_out(unary(op, x), [(x, 1)]) <= op.reads
+
+
+@pytest.mark.parametrize("op", arithmetic.ALL.values(), ids=str)
+def test_how_often_an_operation_reads_its_operands(op: Binary) -> None:
+    x, y = tirx.Var("x", "float32"), tirx.Var("y", "float32")
+    assert written_out(binary(op, x, y), [(x, 1), (y, 1)]) <= 2 * op.reads
+
+
+def test_that_the_count_writes_out() -> None:
+    x, y = tirx.Var("x", "float32"), tirx.Var("y", "float32")
+    assert written_out(tirx.Let(y, x * x + x, y * y * tirx.Select(y > 1.0, y, x)), [(x, 1)]) == 13
+    assert written_out(binary(Power(), x, y), [(x, 1), (y, 1)]) > 1000

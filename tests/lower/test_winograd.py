@@ -73,6 +73,7 @@ def test_possible(padding: tuple[tuple[int, int], ...]) -> None:
         (Conv((1, 2), PLAIN.padding, (1, 1)), (3, 3), 32, 32),
         (Conv((1, 1), PLAIN.padding, (2, 2)), (3, 3), 32, 32),
         (Conv((1, 1), PLAIN.padding, (1, 1), 2), (3, 3), 32, 32),
+        (Conv((1, 1), PLAIN.padding, (1, 1), exact=True), (3, 3), 32, 32),
         (PLAIN, (5, 5), 32, 32),
         (PLAIN, (1, 1), 32, 32),
         (PLAIN, (3, 1), 32, 32),
@@ -82,7 +83,21 @@ def test_possible(padding: tuple[tuple[int, int], ...]) -> None:
         (PLAIN, (3, 3), 3, 32),
         (PLAIN, (3, 3), 32, 40),
     ],
-    ids=["stride", "one stride", "dilation", "groups", "5x5", "1x1", "3x1", "1d", "3d", "half", "image", "filters"],
+    ids=[
+        "stride",
+        "one stride",
+        "dilation",
+        "groups",
+        "exact",
+        "5x5",
+        "1x1",
+        "3x1",
+        "1d",
+        "3d",
+        "half",
+        "image",
+        "filters",
+    ],
 )
 def test_impossible(op: Conv, window: tuple[int, ...], channels: int, filters: int) -> None:
     assert not is_possible(op, window, channels, filters, 16)

@@ -122,6 +122,19 @@ def test_broadcasting_up_is_refused_and_broadcast_side_inputs_are_not() -> None:
     assert refusal(graph, "add").endswith("the result is float32[1, 3, 3, 4], small is float32[1, 1, 1, 4]")
 
 
+def test_formulas_that_would_be_too_long_are_refused() -> None:
+    """A chain of functions is cut where TVM would take seconds for it; what is cheap is not counted."""
+    net = Net()
+    x = net.conv(net.input(1, 5, 5, 4), 4)
+    for number in range(6):
+        x = net.op(Tanh(), net.op(Add(), x, net.weights(4), name=f"add_{number}"), name=f"tanh_{number}")
+    graph = net.graph(x)
+    parts = ["conv+add_0+tanh_0+add_1+tanh_1+add_2", "tanh_2+add_3+tanh_3+add_4", "tanh_4+add_5+tanh_5"]
+    assert names(graph) == parts
+    reason = "not fused with add_2: its formula would be too long in one kernel with that of add_2"
+    assert refusal(graph, "tanh_2") == reason
+
+
 def test_a_budget_stops_fusion() -> None:
     net = Net()
     graph = net.graph(net.op(Tanh(), net.op(Relu(), net.conv(net.input(1, 5, 5, 4), 4))))

@@ -10,10 +10,13 @@ from convc.ops import (
     Abs,
     Add,
     AvgPool,
+    Cast,
+    Ceil,
     Concat,
     Constant,
     Divide,
     Exp,
+    Floor,
     HardSigmoid,
     Input,
     MaxPool,
@@ -21,12 +24,14 @@ from convc.ops import (
     Pad,
     Relu,
     Reshape,
+    Round,
     Sigmoid,
     Softplus,
     Square,
     Subtract,
     Tanh,
     Transpose,
+    Trunc,
     constant,
 )
 from convc.passes import simplify
@@ -202,6 +207,15 @@ def test_divisors_without_a_precise_inverse_are_refused(value: float) -> None:
     graph = net.graph(net.op(Divide(), net.op(Tanh(), net.input(2, 3)), divisor))
     reason = "float32 has no precise inverse of what it divides by"
     assert_refused(graph, DivideToMultiply(), reason=reason, culprit="c")
+
+
+@pytest.mark.parametrize("step", [Round(), Floor(), Ceil(), Trunc(), Cast(DType.INT32)], ids=lambda op: op.kind)
+def test_quotients_that_are_rounded_stay(step: Op) -> None:
+    net = Net()
+    quotient = net.op(Divide(), net.input(2, 3), constant(np.full(1, 0.1), ORIGIN), name="quotient")
+    graph = net.graph(net.op(step, quotient, name="step"))
+    assert_refused(graph, DivideToMultiply(), reason="step rounds the quotient, whose last bit decides where to",
+                   culprit="step")  # fmt: skip
 
 
 @pytest.mark.parametrize("rule", [SubtractToAdd(), DivideToMultiply()], ids=lambda rule: rule.name)

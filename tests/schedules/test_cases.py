@@ -96,7 +96,8 @@ def test_which_rule(name: str, rule: str) -> None:
 
 
 EXPECTED_RULES = {
-    "activation": {"elementwise"}, "arithmetic": {"elementwise"}, "broadcast": {"elementwise"}, "cast": {"elementwise"},
+    "activation": {"elementwise"}, "arithmetic": {"elementwise"}, "logic": {"elementwise"}, "unary": {"elementwise"},
+    "broadcast": {"elementwise"}, "cast": {"elementwise"},
     "concat": {"elementwise"}, "integer": {"elementwise"}, "slice": {"elementwise"}, "take": {"elementwise"},
     "conv": {"conv", "window", "winograd"}, "conv_transpose": {"conv", "winograd", "elementwise"},
     "depth_to_space": {"elementwise"}, "dense": {"conv"}, "matmul": {"matmul"}, "pad": {"elementwise"},

@@ -24,7 +24,9 @@ Models saved by Keras (`.keras`, `.h5`), their configs (`.json`, or a dict in Py
 lists of layers: Sequential and Functional, nested models, layers shared between calls, several inputs and outputs, of
 Keras 3, 2 and 1 and of tf.keras. Computation is in float32 on the CPU, with the batch size bound at compile time. What
 is not here is refused by name: every such layer of a model is reported at once, with what is nearest. A `Lambda` holds
-code and is always refused. ONNX is not supported yet.
+code and is always refused. Integer inputs of any width are int32 at the interface; narrow ones must be cast before
+arithmetic.
+This page is of Keras; what is supported of ONNX stands in tests/coverage/onnx_nodes.txt.
 
 Whole networks of keras.applications that are compiled and compared with Keras: {networks}.
 
