@@ -10,6 +10,7 @@ from pathlib import Path
 from convc.frontends.keras import supported_functions, supported_layers
 from tests.grid import ALL
 from tests.grid.test_space import WITHOUT
+from tests.support.onnx_nodes import by_operator, listed
 from tests.zoo import MODELS
 
 PAGE = Path(__file__).parents[2] / "docs" / "supported.md"
@@ -26,7 +27,7 @@ Keras 3, 2 and 1 and of tf.keras. Computation is in float32 on the CPU, with the
 is not here is refused by name: every such layer of a model is reported at once, with what is nearest. A `Lambda` holds
 code and is always refused. Integer inputs of any width are int32 at the interface; narrow ones must be cast before
 arithmetic.
-This page is of Keras; what is supported of ONNX stands in tests/coverage/onnx_nodes.txt.
+The operators of ONNX stand at the end.
 
 Whole networks of keras.applications that are compiled and compared with Keras: {networks}.
 
@@ -51,13 +52,33 @@ As they stand in Functional models, operators of Python among them.
 |---|---|
 """
 
+ONNX = """
+## Operators of ONNX
+
+Opsets 6 to the newest that the package onnx knows. Of the package's {all} node tests {passed} pass; each of the others
+has its reason in `tests/coverage/onnx_nodes.txt`: data types that are not float32 or int32, sizes that depend on the
+data, sequences, strings, control flow. An operator that the package defines by others is expanded. The tests that pass:
+
+| operator | pass | of |
+|---|---:|---:|
+"""
+
 
 def page() -> str:
     """The page as it should be."""
     rows = [_layer(name, note) for name, note in supported_layers().items()]
     functions = [_row(name, note or "as in Keras") for name, note in supported_functions().items()]
     head = HEAD.format(networks=", ".join(sorted(MODELS)))
-    return head + "".join(rows) + FUNCTIONS + "".join(functions)
+    return head + "".join(rows) + FUNCTIONS + "".join(functions) + _onnx()
+
+
+def _onnx() -> str:
+    """The node tests of the package onnx, counted by operator, as the list of those that pass has them."""
+    counts = by_operator(listed())
+    passed, all_ = (sum(count[place] for count in counts.values()) for place in (0, 1))
+    return ONNX.format(passed=passed, all=all_) + "".join(
+        _row(name, *map(str, count)) for name, count in counts.items()
+    )
 
 
 def _layer(name: str, note: str) -> str:
