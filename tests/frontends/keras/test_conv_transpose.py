@@ -56,7 +56,7 @@ def test_tap_by_tap(kernel: int, padding: str) -> None:
 @pytest.mark.parametrize(
     ("kernel", "options", "want"),
     [
-        # The rules of ../shared/SEMANTICS.md, for an input of ones.
+        # Where each tap falls, for an input of ones.
         (2, {"strides": 3, "padding": "valid"}, [1, 2, 0] * 5),
         (2, {"strides": 2, "padding": "same"}, [1, 2] * 5),
         (3, {"strides": 2, "padding": "same"}, [1, 2, 4, 2, 4, 2, 4, 2, 4, 2]),
