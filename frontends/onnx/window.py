@@ -8,7 +8,7 @@ from convc.errors import ModelError, ShapeError
 from convc.frontends.onnx.registry import Call
 from convc.ir import Node, Shape
 from convc.ops import Transpose
-from convc.ops.window import Padding, effective
+from convc.ops.window import Padding, same_padding
 
 Ints = tuple[int, ...]
 
@@ -28,12 +28,8 @@ def padding(
     """The explicit padding for an input of these extents. Raises `ModelError` with an empty subject."""
     rank = len(extents)
     if auto_pad in ("SAME_UPPER", "SAME_LOWER"):
-        result = []
-        for extent, k, s, d in zip(extents, window, strides, dilation, strict=True):
-            total = max((-(-extent // s) - 1) * s + effective(k, d) - extent, 0)
-            low = total // 2 if auto_pad == "SAME_UPPER" else total - total // 2
-            result.append((low, total - low))
-        return tuple(result)
+        upper = same_padding(extents, window, strides, dilation)
+        return upper if auto_pad == "SAME_UPPER" else tuple((high, low) for low, high in upper)
     if auto_pad == "VALID" or (auto_pad == "NOTSET" and pads is None):
         return ((0, 0),) * rank
     if auto_pad != "NOTSET":
