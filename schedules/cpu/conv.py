@@ -61,15 +61,15 @@ def best_tile(spatial: list[int], blocks: int, depth: int, target: Target, *, ro
 
 
 def _tiles(rows: int, columns: int, blocks: int, registers: int) -> list[tuple[int, int, int]]:
-    """Register tiles (rows, columns, vectors) that leave registers for the operands."""
-    room = registers - 4
+    """Register tiles (rows, columns, vectors) that leave registers for the operands: `vectors` of weights, and an
+    input element's broadcast, which is an operand in memory where one multiplication needs it."""
     return [
         (r, c, v)
         for v in range(1, min(blocks, 8) + 1)
         if blocks % v == 0
         for r in range(1, min(rows, 8) + 1)
-        for c in range(1, min(columns, room) + 1)
-        if r * c * v <= room and (r == 1 or c == columns)
+        for c in range(1, min(columns, registers) + 1)
+        if r * c * v <= min(registers - 4, registers - 1 - v) and (r == 1 or c == columns)
     ]
 
 
