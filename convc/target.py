@@ -46,7 +46,7 @@ _KNOWN = {
         Target("x86-64-v3", "x86_64", "x86-64-v3", _V3, lanes=8, vector_registers=16, l2=512 << 10),
         Target("x86-64-v4", "x86_64", "x86-64-v4", _V4, lanes=16, vector_registers=32),
         Target("skylake-avx512", "x86_64", "skylake-avx512", _V4, lanes=16, vector_registers=32),
-        # LLVM's model of znver4 unrolls the sums around a full register tile, and spills: 85 instead of 63 ms, ResNet50.
+        # LLVM's model of znver4 unrolls the sum around a full register tile, and spills: ResNet50 in 85 ms, not 63.
         Target("znver4", "x86_64", "skylake-avx512", (*_V4, "avx512_vnni", "avx512_bf16"), lanes=16,
                vector_registers=32, fma_per_cycle=1.0, memory_bytes=7.0),
         Target("sapphirerapids", "x86_64", "sapphirerapids", (*_V4, "avx512_vnni", "avx512_bf16", "avx512_fp16"),

@@ -17,11 +17,11 @@ Block = Any
 @dataclass(frozen=True)
 class Knobs:
     """A rule's free choices. `rows` and `columns` are what the lowering must round the last spatial extents up to;
-    `winograd` asks for that lowering."""
+    `winograd` asks for that lowering, with its tile."""
 
     rows: int = 1
     columns: int = 1
-    winograd: bool = False
+    winograd: tuple[int, int] | None = None
 
 
 class Rule(ABC):

@@ -21,11 +21,12 @@ reference: float64 references against a peer that computes in float32, single la
 kernel: float32 kernels against float64 references, single layers and short chains. A sum of K products of random sign
 grows like sqrt(k), each addition rounds it by u / sqrt(3) with u = 2^-24: together u sqrt(K / 6) of its norm, 9e-7 for
 the longest sum of the cases, K = 1440; twice that for the layers of a chain.
-winograd: the same by Winograd's algorithm, of up to 128 channels. Each of the 36 sums of C products has an error of
+winograd: the same by Winograd's algorithm, of up to 192 channels. Each of the sums of C products has an error of
 u sqrt(C / 6) of its norm, but the sums are larger than what they are combined to: for random data, the variance of an
-output as the sum of its terms, (sum over i of A[u, i]^2 |B_i|^2 |G_i|^2) / 3 along each axis, in the mean over the
-outputs u of a tile, is 10.7 times what it should be. Over both axes that is 10.7^2, and 10.7 times the error:
-10.7 u sqrt(C / 6) = 2.9e-6 for C = 128. The rest is for the rounding of the transforms.
+output as the sum of its terms, (sum over i of A[u, i]^2 |B_i|^2 |G_i|^2) / r along an axis of r taps, in the mean over
+the outputs u of a tile, is a multiple of what it should be: 6.94 for F(4, 3), 7.78 for F(2, 5), 90.3 for F(3, 7). The
+error is multiplied by its square root for each axis, at most by 9.5: 9.5 u sqrt(C / 6) = 3.2e-6 for C = 192. The rest
+is for the rounding of the transforms.
 """
 
 

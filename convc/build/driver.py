@@ -13,6 +13,8 @@ from convc.target import Target
 
 _C_TYPE = {DType.FLOAT32: "float", DType.INT32: "int32_t"}
 _DLPACK_CODE = {"i": 0, "f": 2}
+MOST_TAPS = 16
+"""Columns of a matrix that weights.c has room for."""
 _EXPORT = '__attribute__((visibility("default")))'
 
 
@@ -65,9 +67,8 @@ def check(program: Program) -> None:
         assert 0 <= offset <= program.weights_bytes - data.nbytes, "weights are outside their storage"
     for expansion in program.expansions:
         assert expansion.source % ALIGNMENT == expansion.target % ALIGNMENT == 0, "misaligned expansion"
-        assert 0 <= expansion.source <= program.weights_bytes - 36 * expansion.count, (
-            "an expansion reads past the weights"
-        )
+        assert 0 <= expansion.source <= program.weights_bytes - expansion.source_bytes, "expansion past the weights"
+        assert len(expansion.map.columns[0]) <= MOST_TAPS, "weights.c has no room for that many taps"
 
 
 def _writes_output(launch: Launch) -> bool:
@@ -89,7 +90,7 @@ def source(program: Program, target: Target, metadata_bytes: int) -> str:
             "\n".join(f"static const int64_t shape_{i}[] = {{{_commas(shape)}}};" for shape, i in shapes.items()),
             f"const struct model driver_model = {{{_commas(counts)}, UINT64_C({program.arena_bytes}), "
             f"UINT64_C({program.expanded_bytes}), {len(program.expansions)}}};",
-            _table("struct expansion driver_expansions", (*map(_expansion_row, program.expansions), "{0, 0, 0}")),
+            *_expansions(program),
             _table("struct port driver_ports", map(_port_row, (*program.inputs, *program.outputs))),
             _table("struct tensor driver_tensors", (_tensor_row(buffer, shapes) for buffer in buffers)),
             _table("uint32_t driver_arguments", map(str, arguments)),
@@ -105,9 +106,23 @@ def _table(declaration: str, rows: Iterable[str]) -> str:
     return f"const {declaration}[] = {{\n" + "".join(f"    {row},\n" for row in rows) + "};"
 
 
-def _expansion_row(expansion: Expansion) -> str:
-    values = (expansion.source, expansion.target, expansion.count)
-    return f"{{{', '.join(f'UINT64_C({value})' for value in values)}}}"
+def _expansions(program: Program) -> tuple[str, str]:
+    """The tables of matrices, each once, and of expansions, which name the places of theirs. Neither is empty."""
+    maps = [expansion.map for expansion in program.expansions]
+    matrices = tuple(dict.fromkeys(matrix for made in maps for matrix in (made.rows, made.columns)))
+    starts = [sum(len(matrix) * len(matrix[0]) for matrix in matrices[:place]) for place in range(len(matrices))]
+    places = dict(zip(matrices, starts, strict=True))
+
+    def row(expansion: Expansion) -> str:
+        numbers = (expansion.source, expansion.target, expansion.count)
+        axes = (f"{{{places[m]}, {len(m)}, {len(m[0])}}}" for m in (expansion.map.rows, expansion.map.columns))
+        return f"{{{', '.join((*(f'UINT64_C({number})' for number in numbers), *axes))}}}"
+
+    coefficients = (float(value).hex() for matrix in matrices for line in matrix for value in line)
+    return (
+        _table("double driver_coefficients", (*coefficients, "0")),
+        _table("struct expansion driver_expansions", (*map(row, program.expansions), "{0}")),
+    )
 
 
 def _port_row(port: Port) -> str:

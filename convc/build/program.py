@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from convc.ir import Array, TensorType
+from convc.lower import SeparableMap
 
 ALIGNMENT = 64
 """Bytes. Kernels assume that every buffer begins at a multiple of it, and do not check."""
@@ -55,18 +56,24 @@ class Port:
 
 @dataclass(frozen=True)
 class Expansion:
-    """Weights that the driver makes at load: Winograd's transform of `count` 3 x 3 kernels, 36 values from 9."""
+    """Weights that the driver makes at load by `map`, from planes of `count` float32 and to such."""
 
     source: int
-    """Byte offset in the file's weights: 9 planes of `count` float32."""
+    """Byte offset in the file's weights."""
     target: int
-    """Byte offset in what is made at load: 36 planes of `count` float32."""
+    """Byte offset in what is made at load."""
     count: int
+    map: SeparableMap
+
+    @property
+    def source_bytes(self) -> int:
+        """Size in the file."""
+        return len(self.map.rows[0]) * len(self.map.columns[0]) * 4 * self.count
 
     @property
     def bytes(self) -> int:
         """Size at the target."""
-        return 36 * 4 * self.count
+        return len(self.map.rows) * len(self.map.columns) * 4 * self.count
 
 
 @dataclass(frozen=True)

@@ -37,8 +37,9 @@ def place(constants: Sequence[Key]) -> Weights:
         value = packing.stored(node.op.value) if packing else node.op.value
         data.append((end, value))
         places[node, packing] = (Storage.WEIGHTS, end)
-        if packing and packing.is_expanded:
-            expansions.append(Expansion(end, expanded, value.size // 9))
+        if packing and (made := packing.expansion(node.type.shape)):
+            planes = len(made.rows[0]) * len(made.columns[0])
+            expansions.append(Expansion(end, expanded, value.size // planes, made))
             places[node, packing] = (Storage.EXPANDED, expanded)
             expanded += round_up(expansions[-1].bytes)
         end += round_up(value.nbytes)

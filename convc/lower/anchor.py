@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from tvm import te
 
 from convc.ir import Array, Shape
+from convc.lower.cook_toom import Matrix
 from convc.lower.math import Expr
 
 Anchor = Callable[..., Expr]
 """Gives the anchor's value at output indices; the epilogue is composed on top of it."""
+
+
+@dataclass(frozen=True)
+class SeparableMap:
+    """Makes planes from planes: plane (i, j) is the sum over (r, s) of rows[i][r] * columns[j][s] * plane (r, s)."""
+
+    rows: Matrix
+    columns: Matrix
 
 
 class Packing(ABC):
@@ -25,10 +35,10 @@ class Packing(ABC):
     def apply(self, value: Array) -> Array:
         """`value` packed, contiguous: what the kernel reads."""
 
-    @property
-    def is_expanded(self) -> bool:
-        """Whether the driver makes what the kernel reads from what the file holds."""
-        return False
+    def expansion(self, shape: Shape) -> SeparableMap | None:
+        """How the driver makes what the kernel reads from the planes that the file holds, for a constant of `shape`;
+        None: they are the same."""
+        return None
 
     def stored(self, value: Array) -> Array:
         """What the library's file holds of `value`."""

@@ -24,7 +24,7 @@ from convc.lower.dense import dense
 from convc.lower.depth_to_space import depth_to_space
 from convc.lower.frame import Frame, contraction, frame_of
 from convc.lower.integer import integer
-from convc.lower.layout import Layout, round_up
+from convc.lower.layout import Layout, Tile, round_up
 from convc.lower.logic import logic
 from convc.lower.math import Expr
 from convc.lower.matmul import ATTRIBUTE as PRODUCT
@@ -41,7 +41,7 @@ from convc.lower.softmax import softmax
 from convc.lower.standardize import standardize
 from convc.lower.take import take, take_along
 from convc.lower.top_k import top_k
-from convc.lower.winograd import PackedWinograd, is_possible, winograd
+from convc.lower.winograd import PackedWinograd, tiles, winograd
 
 
 @dataclass(frozen=True)
@@ -153,18 +153,19 @@ def lower(group: Group, layout: Layout, *, bounded: bool) -> Kernel:
     out = te.compute(arguments[-1].type.shape, element, name="out")
     name = kernel_name(group, bounded=bounded)
     func = te.create_prim_func([*tensors.values(), out]).with_attr("global_symbol", name)
-    if _may_be_winograd(group.anchor, layout):
-        func = func.with_attr("winograd", True)
+    if choices := _winograd_tiles(group.anchor, layout):
+        window = group.anchor.inputs[1].type.shape[:2]
+        func = func.with_attr("winograd", [list(window), *map(list, choices)])
     if isinstance(group.anchor.op, ops.MatMul):
         func = func.with_attr(PRODUCT, True)
     return Kernel(name, func, arguments)
 
 
-def _may_be_winograd(anchor: Node, layout: Layout) -> bool:
+def _winograd_tiles(anchor: Node, layout: Layout) -> tuple[Tile, ...]:
     if not isinstance(anchor.op, ops.Conv):
-        return False
+        return ()
     *window, channels, filters = anchor.inputs[1].type.shape
-    return is_possible(anchor.op, tuple(window), channels, filters, layout.lanes)
+    return tiles(anchor.op, tuple(window), channels, filters, layout.lanes)
 
 
 def _elementwise(node: Node, value: Callable[[Node], Expr]) -> Expr:
@@ -187,7 +188,9 @@ def _packed(anchor: Node, weights: Node, frame: Frame, layout: Layout) -> Argume
     if isinstance(anchor.op, ops.Recurrent):
         gates = PackedGates(anchor.op.gates, layout.lanes)
         return Argument(weights, TensorType(gates.shape(weights.type.shape)), gates)
-    packed = PackedWinograd(layout.lanes) if layout.winograd else packing(contraction(anchor), weights.type, layout)
+    packed: Packing = packing(contraction(anchor), weights.type, layout)
+    if layout.winograd:
+        packed = PackedWinograd(layout.lanes, layout.winograd)
     return Argument(weights, TensorType(frame.weights(anchor, packed.shape(weights.type.shape))), packed)
 
 
@@ -201,7 +204,7 @@ def _anchor(
         case ops.Conv() | ops.Dense() if frame.pointwise:
             return dense(x, inputs[1], layout, bounded=bounded)
         case ops.Conv() as op if layout.winograd:
-            return winograd(op, x, inputs[1], layout)
+            return winograd(op, x, inputs[1], node.inputs[1].type.shape[:2], layout)
         case ops.Conv() as op if op.is_depthwise(node.inputs[1].type):
             per_channel = node.type.shape[-1] // node.inputs[0].type.shape[-1]
             return depthwise(op, x, inputs[1], per_channel, layout)

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+Tile = tuple[int, int]
+"""Outputs of a tile of Winograd's convolution along rows and columns."""
+
 
 @dataclass(frozen=True)
 class Layout:
     """The register tile that a contraction is laid out for.
 
     Filters are packed in blocks of `lanes`; the last two spatial output extents are computed up to multiples of
-    `rows` and `columns` (the surplus is never stored). `winograd`: by Winograd's algorithm, `columns` in tiles.
+    `rows` and `columns` (the surplus is never stored). `winograd`: by Winograd's algorithm in such tiles, `columns` of
+    them.
     """
 
     lanes: int
     rows: int = 1
     columns: int = 1
-    winograd: bool = False
+    winograd: Tile | None = None
 
 
 def whole_vectors(channels: int, lanes: int) -> int:

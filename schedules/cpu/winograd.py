@@ -11,17 +11,16 @@ from convc.schedules.cpu.loops import parallel, vectorize
 from convc.schedules.rule import KernelView, Knobs, Loop, Rule
 from convc.target import Target
 
-TILE, WINDOW = 4, 6
-"""Outputs and inputs of a tile along one axis."""
-
 FLOPS_SHARE = 0.8
 """Share of the FMA peak that products reach, direct or not: measured."""
 
-CACHE_BYTES, MEMORY_BYTES = 6.0, 3.0
-"""Bytes per cycle of one core from the L2 cache, strided as the transforms are, and from behind it: measured."""
+CACHE_BYTES = 6.0
+"""Bytes per cycle of one core from the L2 cache, strided as the transforms are: measured."""
 
 GAIN = 0.9
 """Winograd is chosen where the model says that it takes less than this share of the direct convolution's time."""
+
+Tile = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -42,26 +41,21 @@ class WinogradRule(Rule):
     def applies(self, kernel: KernelView, target: Target) -> bool:
         if "winograd" not in kernel.func.attrs:
             return False
-        (batch, height, width, blocks, lanes), _ = kernel.domain("conv")
-        channels, filters = _channels(kernel), blocks * lanes
-        tiles = batch * -(-height // TILE) * -(-width // TILE)
-        flops = 4 * target.lanes * FLOPS_SHARE
-        direct = 18 * channels * filters * batch * height * width / flops / target.cores
-        products = 2 * WINDOW**2 * channels * filters * tiles / flops / target.cores
-        weights = WINDOW**2 * channels * filters * 4
-        moved = WINDOW**2 * tiles * (channels + filters) * 8 / target.cores
-        traffic = weights / (CACHE_BYTES if weights <= target.l2 // 2 else MEMORY_BYTES) + moved / CACHE_BYTES
-        return products + traffic < GAIN * direct
+        (window, *tiles), (channels, filters) = _choices(kernel), _channels(kernel)
+        (batch, height, width, *_), _ = kernel.domain("conv")
+        direct = 2 * prod(window) * channels * filters * batch * height * width / _flops(target)
+        return min(_cycles(kernel, tile, target) for tile in tiles) < GAIN * direct
 
     def choose(self, kernel: KernelView, target: Target) -> WinogradKnobs:
+        (window, *tiles), (channels, _) = _choices(kernel), _channels(kernel)
         (_, height, width, blocks, _), _ = kernel.domain("conv")
-        down, across = -(-height // TILE), -(-width // TILE)
-        channels = _channels(kernel)
+        tile = min(tiles, key=lambda tile: _cycles(kernel, tile, target))
+        down, across = -(-height // tile[0]), -(-width // tile[1])
         rows, columns, vectors = best_tile([across], blocks, channels, target, rounds=True)
-        per_row = WINDOW**2 * across * channels * 8
+        per_row = _products(window, tile) * across * channels * 8
         fitting = [c for c in range(1, down + 1) if down % c == 0 and down // c >= 2 * target.cores]
         chunk = max((c for c in fitting if c * per_row <= target.l2 // 2), default=1)
-        return WinogradKnobs(rows=rows, columns=columns, winograd=True, vectors=vectors, chunk=chunk)
+        return WinogradKnobs(rows=rows, columns=columns, winograd=tile, vectors=vectors, chunk=chunk)
 
     def schedule(self, kernel: KernelView, knobs: WinogradKnobs, target: Target) -> Any:
         work = prod(kernel.extents("conv"))
@@ -75,8 +69,9 @@ class WinogradRule(Rule):
         """Block `out` around everything: a task per chunk, then a tile's outputs from its products."""
         sch, out = kernel.sch, kernel.block("out")
         n, y, x, o = kernel.loops("out")
-        chunk, down, u = sch.split(y, [None, knobs.chunk, TILE])
-        across, v = sch.split(x, [None, TILE])
+        assert knobs.winograd is not None
+        chunk, down, u = sch.split(y, [None, knobs.chunk, knobs.winograd[0]])
+        across, v = sch.split(x, [None, knobs.winograd[1]])
         block, lane = sch.split(o, [None, lanes])
         sch.reorder(n, chunk, down, across, block, u, v, lane)
         task = parallel(kernel, [n, chunk], work)
@@ -131,7 +126,35 @@ class WinogradRule(Rule):
             vectorize(kernel, kernel.loops("pad")[-1], target.lanes)
 
 
-def _channels(kernel: KernelView) -> int:
-    """Input channels of the direct convolution that the kernel still is when a rule is chosen."""
+def _choices(kernel: KernelView) -> list[Tile]:
+    """The window, and the tiles that the lowering offers for it."""
+    return [(int(pair[0]), int(pair[1])) for pair in kernel.func.attrs["winograd"]]
+
+
+def _products(window: Tile, tile: Tile) -> int:
+    """Multiplications for a tile, of one channel by one filter."""
+    return prod(outputs + taps - 1 for outputs, taps in zip(tile, window, strict=True))
+
+
+def _flops(target: Target) -> float:
+    """Operations per cycle of all cores."""
+    return 2 * target.fma_per_cycle * target.lanes * FLOPS_SHARE * target.cores
+
+
+def _cycles(kernel: KernelView, tile: Tile, target: Target) -> float:
+    """Cycles of all cores together for the convolution in such tiles: multiplications, and bytes."""
+    (window, *_), (channels, filters) = _choices(kernel), _channels(kernel)
+    (batch, height, width, *_), _ = kernel.domain("conv")
+    products = _products(window, tile)
+    tiles = batch * -(-height // tile[0]) * -(-width // tile[1])
+    weights = products * channels * filters * 4
+    moved = products * tiles * (channels + filters) * 8 / target.cores
+    traffic = weights / (CACHE_BYTES if weights <= target.l2 // 2 else target.memory_bytes) + moved / CACHE_BYTES
+    return 2 * products * channels * filters * tiles / _flops(target) + traffic
+
+
+def _channels(kernel: KernelView) -> tuple[int, int]:
+    """Channels and filters of the direct convolution that the kernel still is when a rule is chosen."""
+    (*_, blocks, lanes), taps = kernel.domain("conv")
     partial = prod(kernel.domain("partial")[1]) if kernel.has("partial") else 1
-    return prod(kernel.domain("conv")[1]) * partial // 9
+    return prod(taps) * partial // prod(_choices(kernel)[0]), blocks * lanes

@@ -13,9 +13,13 @@ from convc.build.link import link
 from convc.build.memory import round_up
 from convc.build.program import Buffer, Expansion, Launch, Port, Program, Storage
 from convc.ir import Array, DType, TensorType
+from convc.lower import SeparableMap
+from convc.lower.cook_toom import transforms
 from convc.target import Target, resolve
 
 ROWS, DEPTH, COLUMNS = 16, 24, 320
+
+WINOGRAD = SeparableMap(transforms(4, 3).filter, transforms(4, 3).filter)
 
 X, SHIFT = TensorType((ROWS, DEPTH)), TensorType((COLUMNS,))
 WEIGHT, Y = TensorType((DEPTH, COLUMNS)), TensorType((ROWS, COLUMNS))
@@ -116,7 +120,7 @@ def expanded(kernels: Sequence[Array], offsets: Sequence[int], name: str = "expa
     end = target = 0
     for kernel in kernels:
         weights.append((end, kernel))
-        expansions.append(Expansion(end, target, kernel.shape[1]))
+        expansions.append(Expansion(end, target, kernel.shape[1], WINOGRAD))
         end += round_up(kernel.nbytes)
         target += round_up(expansions[-1].bytes)
     launches = tuple(

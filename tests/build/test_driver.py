@@ -18,7 +18,7 @@ from convc.build import driver
 from convc.build.link import link
 from convc.build.program import Port, Program
 from convc.ir import Array, TensorType
-from convc.lower.winograd import FILTER
+from convc.lower.cook_toom import transforms
 from tests.build import kernels
 from tests.support.process import constant_memory
 from tests.tolerances import RELATIVE, assert_close, relative_error
@@ -286,7 +286,7 @@ def kernels_3x3(seed: int, count: int) -> Array:
 
 def transformed(kernels: Array) -> Array:
     """G g G' of each, [36, count] in float64."""
-    g = np.array(FILTER)
+    g = np.array(transforms(4, 3).filter)
     result: Array = np.einsum("ir,js,rsk->ijk", g, g, kernels.reshape(3, 3, -1).astype(np.float64))
     return result.reshape(36, -1)
 

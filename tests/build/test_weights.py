@@ -7,7 +7,9 @@ import numpy as np
 from convc.build.program import ALIGNMENT, Expansion, Storage
 from convc.build.weights import Key, place
 from convc.ir import Node, Origin
+from convc.lower import SeparableMap
 from convc.lower.conv import PackedKernel
+from convc.lower.cook_toom import transforms
 from convc.lower.winograd import PackedWinograd
 from convc.ops import constant
 
@@ -18,7 +20,8 @@ def weights(*shape: int) -> Node:
 
 
 BIAS, SMALL, LARGE = weights(5), weights(3, 3, 5, 8), weights(3, 3, 16, 32)
-DIRECT, WINOGRAD = PackedKernel(8), PackedWinograd(8)
+DIRECT, WINOGRAD = PackedKernel(8), PackedWinograd(8, (4, 4))
+TRANSFORM = SeparableMap(transforms(4, 3).filter, transforms(4, 3).filter)
 KEYS: list[Key] = [(BIAS, None), (SMALL, WINOGRAD), (LARGE, DIRECT), (LARGE, WINOGRAD)]
 
 
@@ -42,8 +45,8 @@ def test_the_file_holds_what_is_not_expanded() -> None:
     first, second = placed.expansions
     offsets = [offset for offset, _ in placed.data]
     # 36 planes of 40 float32 are 5760 bytes, a multiple of 64.
-    assert first == Expansion(source=offsets[1], target=0, count=40)
-    assert second == Expansion(source=offsets[3], target=5760, count=512)
+    assert first == Expansion(source=offsets[1], target=0, count=40, map=TRANSFORM)
+    assert second == Expansion(source=offsets[3], target=5760, count=512, map=TRANSFORM)
     assert dict(placed.places) == {
         (BIAS, None): (Storage.WEIGHTS, 0),
         (SMALL, WINOGRAD): (Storage.EXPANDED, 0),
@@ -55,13 +58,16 @@ def test_the_file_holds_what_is_not_expanded() -> None:
 def test_targets_are_aligned() -> None:
     """36 planes of 5 float32 are 720 bytes; what follows is at the next multiple of 64."""
     odd = weights(3, 3, 1, 5)
-    _, second = place([(odd, PackedWinograd(5)), (LARGE, WINOGRAD)]).expansions
+    _, second = place([(odd, PackedWinograd(5, (4, 4))), (LARGE, WINOGRAD)]).expansions
     assert second.target == 768
 
 
 def test_shared_constants_are_placed_once() -> None:
     """The same constant, packed alike by equal packings, whoever made them."""
-    once, twice = place(KEYS), place([*KEYS, (LARGE, PackedWinograd(8)), (BIAS, None), (LARGE, PackedKernel(8))])
+    once, twice = (
+        place(KEYS),
+        place([*KEYS, (LARGE, PackedWinograd(8, (4, 4))), (BIAS, None), (LARGE, PackedKernel(8))]),
+    )
     assert [offset for offset, _ in once.data] == [offset for offset, _ in twice.data]
     assert once.places == twice.places
     assert once.expansions == twice.expansions
@@ -71,3 +77,10 @@ def test_shared_constants_are_placed_once() -> None:
 def test_nothing_to_place() -> None:
     placed = place([])
     assert (placed.data, placed.file_bytes, placed.expansions, dict(placed.places)) == ([], 0, (), {})
+
+
+def test_a_window_of_one_row() -> None:
+    """9 planes from 7 along one axis, one from one along the other."""
+    (expansion,) = place([(weights(1, 7, 16, 8), PackedWinograd(8, (1, 3)))]).expansions
+    assert (expansion.count, expansion.source_bytes, expansion.bytes) == (128, 7 * 128 * 4, 9 * 128 * 4)
+    assert expansion.map.rows == ((1.0,),)

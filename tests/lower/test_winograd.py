@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from convc import lower
-from convc.lower.winograd import FILTER, INPUT, OUTPUT, TILE, WINDOW, PackedWinograd, is_possible
+from convc.lower.cook_toom import MAX_PRODUCTS, transforms
+from convc.lower.winograd import TILES, PackedWinograd, tiles
 from convc.ops import Conv
 from convc.passes import optimize
 from convc.target import native
@@ -16,25 +17,46 @@ from tests.cases.conv import conv
 from tests.support.kernels import kernel_groups, unscheduled
 from tests.tolerances import RELATIVE
 
-A, B, G = (np.array(matrix, np.float64) for matrix in (OUTPUT, INPUT, FILTER))
-"""A', B' and G of the paper."""
+AXES = [(m, r) for r in range(1, 8) for m in range(1, 8) if m + r - 1 <= MAX_PRODUCTS]
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_the_algorithm_is_a_convolution(seed: int) -> None:
-    generator = np.random.default_rng(seed)
-    d, g = generator.standard_normal((WINDOW, WINDOW)), generator.standard_normal((3, 3))
-    direct = np.array([[np.sum(d[u : u + 3, v : v + 3] * g) for v in range(TILE)] for u in range(TILE)])
-    got = A @ ((G @ g @ G.T) * (B @ d @ B.T)) @ A.T
-    np.testing.assert_allclose(got, direct, rtol=0, atol=1e-12)
+@pytest.mark.parametrize(("outputs", "taps"), AXES)
+def test_the_algorithm_is_a_convolution(outputs: int, taps: int) -> None:
+    axis = transforms(outputs, taps)
+    generator = np.random.default_rng(outputs)
+    d, g = generator.standard_normal(axis.products), generator.standard_normal(taps)
+    direct = np.convolve(d, g[::-1], mode="valid")
+    got = np.array(axis.output) @ ((np.array(axis.filter) @ g) * (np.array(axis.input) @ d))
+    np.testing.assert_allclose(got, direct, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize(("outputs", "taps"), AXES)
+def test_inputs_and_outputs_are_combined_with_exact_factors(outputs: int, taps: int) -> None:
+    axis = transforms(outputs, taps)
+    for matrix in (axis.input, axis.output):
+        np.testing.assert_array_equal(np.array(matrix, np.float32), np.array(matrix, np.float64))
+
+
+def amplified(outputs: int, taps: int) -> float:
+    """The variance of an output as the sum of its terms, over what it should be."""
+    axis = transforms(outputs, taps)
+    a, b, g = (np.array(matrix) for matrix in (axis.output, axis.input, axis.filter))
+    return float(np.mean(np.sum(a**2 * np.sum(b**2, axis=1) * np.sum(g**2, axis=1), axis=1))) / taps
 
 
 def test_the_tolerance_is_what_the_matrices_amplify() -> None:
     """The numbers in the table's derivation."""
-    terms = A**2 * np.sum(B**2, axis=1) * np.sum(G**2, axis=1)
-    amplified = float(np.mean(np.sum(terms, axis=1))) / 3
-    assert amplified == pytest.approx(10.77, abs=0.01)
-    bound = amplified * 2.0**-24 * np.sqrt(128 / 6)
+    assert amplified(1, 1) == 1
+    assert amplified(4, 3) == pytest.approx(6.94, abs=0.01)
+    assert amplified(2, 5) == pytest.approx(7.78, abs=0.01)
+    assert amplified(3, 7) == pytest.approx(90.3, abs=0.1)
+    worst = max(
+        np.sqrt(amplified(tile[0], window[0]) * amplified(tile[1], window[1]))
+        for window, choices in TILES.items()
+        for tile in choices
+    )
+    assert worst == pytest.approx(9.5, abs=0.01)
+    bound = worst * 2.0**-24 * np.sqrt(192 / 6)
     assert bound < RELATIVE["winograd"] < 1.4 * bound
 
 
@@ -42,8 +64,11 @@ def test_the_tolerance_is_what_the_matrices_amplify() -> None:
 def test_packed_weights(channels: int, filters: int, lanes: int) -> None:
     """What the kernel reads is G g G' of each 3 x 3 kernel; the file holds the kernels, vectors in that order."""
     value = np.random.default_rng(2).standard_normal((3, 3, channels, filters)).astype(np.float32)
-    packing = PackedWinograd(lanes)
-    assert packing.is_expanded
+    packing, g = PackedWinograd(lanes, (4, 4)), np.array(transforms(4, 3).filter)
+    made = packing.expansion(value.shape)
+    assert made is not None
+    np.testing.assert_array_equal(made.rows, g)
+    np.testing.assert_array_equal(made.columns, g)
     got, stored = packing.apply(value), packing.stored(value)
     assert got.shape == packing.shape(value.shape) == (6, 6, filters // lanes, channels, lanes)
     assert stored.shape == (3, 3, filters // lanes, channels, lanes)
@@ -54,7 +79,7 @@ def test_packed_weights(channels: int, filters: int, lanes: int) -> None:
     for c, o in product(range(channels), range(filters)):
         block, lane = divmod(o, lanes)
         np.testing.assert_array_equal(stored[:, :, block, c, lane], value[:, :, c, o])
-        want = G @ value[:, :, c, o].astype(np.float64) @ G.T
+        want = g @ value[:, :, c, o].astype(np.float64) @ g.T
         np.testing.assert_allclose(got[:, :, block, c, lane], want, rtol=1e-6, atol=1e-7)
 
 
@@ -63,7 +88,7 @@ PLAIN = Conv((1, 1), ((1, 1), (1, 1)), (1, 1))
 
 @pytest.mark.parametrize("padding", [((0, 0), (0, 0)), ((1, 1), (1, 1)), ((2, 0), (0, 3))], ids=str)
 def test_possible(padding: tuple[tuple[int, int], ...]) -> None:
-    assert is_possible(Conv((1, 1), padding, (1, 1)), (3, 3), 32, 16, 16)
+    assert tiles(Conv((1, 1), padding, (1, 1)), (3, 3), 32, 16, 16) == ((4, 4), (2, 2))
 
 
 @pytest.mark.parametrize(
@@ -74,9 +99,9 @@ def test_possible(padding: tuple[tuple[int, int], ...]) -> None:
         (Conv((1, 1), PLAIN.padding, (2, 2)), (3, 3), 32, 32),
         (Conv((1, 1), PLAIN.padding, (1, 1), 2), (3, 3), 32, 32),
         (Conv((1, 1), PLAIN.padding, (1, 1), exact=True), (3, 3), 32, 32),
-        (PLAIN, (5, 5), 32, 32),
+        (PLAIN, (9, 9), 32, 32),
         (PLAIN, (1, 1), 32, 32),
-        (PLAIN, (3, 1), 32, 32),
+        (PLAIN, (3, 7), 32, 32),
         (Conv((1,), ((1, 1),), (1,)), (3,), 32, 32),
         (Conv((1, 1, 1), ((1, 1),) * 3, (1, 1, 1)), (3, 3, 3), 32, 32),
         (PLAIN, (3, 3), 24, 32),
@@ -89,9 +114,9 @@ def test_possible(padding: tuple[tuple[int, int], ...]) -> None:
         "dilation",
         "groups",
         "exact",
-        "5x5",
+        "9x9",
         "1x1",
-        "3x1",
+        "3x7",
         "1d",
         "3d",
         "half",
@@ -100,7 +125,7 @@ def test_possible(padding: tuple[tuple[int, int], ...]) -> None:
     ],
 )
 def test_impossible(op: Conv, window: tuple[int, ...], channels: int, filters: int) -> None:
-    assert not is_possible(op, window, channels, filters, 16)
+    assert not tiles(op, window, channels, filters, 16)
 
 
 @pytest.mark.parametrize("filters", [16, 17])
@@ -113,7 +138,7 @@ def test_kernels_say_whether_they_could_be_winograd(filters: int) -> None:
 def test_the_kernel_takes_transformed_weights() -> None:
     graph = conv("net", (1, 8, 8, 16), (3, 3, 16, 32), padding="same").graph()
     (group,) = kernel_groups(optimize(graph).grouped)
-    layout = lower.Layout(16, columns=2, winograd=True)
+    layout = lower.Layout(16, columns=2, winograd=(4, 4))
     _, weights, _ = lower.lower(group, layout, bounded=True).arguments
     assert weights.type.shape == (6, 6, 2, 16, 16)
-    assert weights.packing == PackedWinograd(16)
+    assert weights.packing == PackedWinograd(16, (4, 4))

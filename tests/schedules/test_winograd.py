@@ -11,6 +11,7 @@ from convc import lower, schedules
 from convc.build.kernels import build
 from convc.ir import Graph
 from convc.ir.group import Group
+from convc.lower.winograd import TILES
 from convc.ops import Add, Conv, Relu
 from convc.ops.window import Padding
 from convc.passes import optimize
@@ -34,17 +35,18 @@ def subject(
     padding: Padding = SAME,
     residual: bool = False,
     norm: bool = False,
+    window: tuple[int, int] = (3, 3),
 ) -> Subject:
     """A convolution with bias, then batch normalisation or a residual, where asked for, and ReLU."""
     b = fused.Builder(np.random.default_rng(channels + filters))
-    scale = float(np.sqrt(2 / (9 * channels)))
-    kernel, bias = b.weights(3, 3, channels, filters, scale=scale), b.weights(filters)
+    scale = float(np.sqrt(2 / (window[0] * window[1] * channels)))
+    kernel, bias = b.weights(*window, channels, filters, scale=scale), b.weights(filters)
     y = b.apply(Conv((1, 1), padding, (1, 1)), b.input(batch, *size, channels), kernel, bias)
     if norm:
         y = b.batch_norm(y)
     if residual:
         y = b.apply(Add(), y, b.input(*y.type.shape))
-    name = f"{batch}x{size[0]}x{size[1]}x{channels}_{filters}_{padding}"
+    name = f"{window}_{batch}x{size[0]}x{size[1]}x{channels}_{filters}_{padding}"
     return Subject(name, Graph("net", tuple(b.inputs), (b.apply(Relu(), y),), ("y",)), b.feeds)
 
 
@@ -56,6 +58,11 @@ SMALL = [
     subject((9, 6), 16, 64, padding=((0, 3), (2, 1)), residual=True),
     subject((3, 3), 16, 16, padding=NONE),
     subject((1, 2), 16, 32),
+    subject((11, 9), 16, 32, window=(5, 5), padding=((2, 2), (2, 2))),
+    subject((6, 17), 32, 16, window=(1, 7), padding=((0, 0), (3, 3)), residual=True),
+    subject((17, 5), 16, 32, window=(7, 1), padding=((3, 3), (0, 0)), batch=2),
+    subject((8, 8), 32, 16, window=(1, 3), padding=((0, 0), (1, 1))),
+    subject((9, 8), 16, 16, window=(3, 1), padding=((1, 1), (0, 0)), norm=True),
 ]
 LARGE = [subject((56, 56), 64, 64, norm=True, residual=True), subject((28, 28), 128, 16)]
 
@@ -67,9 +74,13 @@ def of(target: Target) -> Target:
 
 
 @pytest.mark.parametrize("columns", [1, 3])
-def test_unscheduled(columns: int) -> None:
+@pytest.mark.parametrize("choice", [0, 1])
+def test_unscheduled(columns: int, choice: int) -> None:
     def schedule(group: Group, target: Target, bounded: bool) -> lower.Kernel:
-        return lower.lower(group, lower.Layout(target.lanes, columns=columns, winograd=True), bounded=bounded)
+        height, width, *_ = group.anchor.inputs[1].type.shape
+        choices = TILES[height, width]
+        tile = choices[min(choice, len(choices) - 1)]
+        return lower.lower(group, lower.Layout(target.lanes, columns=columns, winograd=tile), bounded=bounded)
 
     check(Kernels([s.graph for s in SMALL], native(), schedule).run, SMALL, "winograd")
 
@@ -93,7 +104,7 @@ def test_tasks_of_any_size(cores: int) -> None:
 
 
 def test_a_wrong_transform_fails() -> None:
-    (right,) = [s for s in SMALL if s.name.startswith("3x8x12")]
+    (right,) = [s for s in SMALL if s.name.startswith("(3, 3)_3x8x12")]
     wrong = {name: value * (1 + 6e-6) for name, value in right.want.items()}
     with pytest.raises(AssertionError, match="relative error 6e-06 is above 4e-06"):
         check(lambda _: wrong, [right], "winograd")
@@ -130,7 +141,7 @@ def test_not_chosen_where_it_moves_too_much(size: int, channels: int) -> None:
         conv("stride", (1, 56, 56, 64), (3, 3, 64, 64), padding="same", strides=2),
         conv("dilation", (1, 56, 56, 64), (3, 3, 64, 64), padding="same", dilation=2),
         conv("groups", (1, 56, 56, 64), (3, 3, 32, 64), padding="same", groups=2),
-        conv("5x5", (1, 56, 56, 64), (5, 5, 64, 64), padding="same"),
+        conv("9x9", (1, 56, 56, 64), (9, 9, 64, 64), padding="same"),
     ],
     ids=lambda case: case.name,
 )
@@ -142,7 +153,7 @@ def test_not_chosen_where_it_is_not_possible(case: Case) -> None:
 def test_the_layout_is_what_the_rule_asks_for(exact: bool) -> None:
     (group,) = kernel_groups(optimize(LARGE[0].graph).grouped)
     made = build(group, SAPPHIRE, bounded=True, exact=exact)
-    assert made.layout.winograd is not exact
+    assert made.layout.winograd == (None if exact else (4, 4))
     assert made.rule == ("conv" if exact else "winograd")
     weights = lower.arguments_of(group, made.layout, bounded=True)[1]
     assert weights.type.shape == ((4, 3, 3, 64, 16) if exact else (6, 6, 4, 64, 16))

@@ -94,10 +94,16 @@ struct model {
   uint32_t expansions;
 };
 
-/* Winograd's transform of `count` 3 x 3 kernels: 9 planes at `source` in the file's weights, 36 at
- * `target` in what is made at load. */
+/* A matrix of `rows` x `columns` at `first` in driver_coefficients. */
+struct matrix {
+  uint32_t first, rows, columns;
+};
+
+/* Planes of `count` floats from planes of `count` floats: plane (i, j) at `target` in what is made at load is the sum over
+ * (r, s) of down[i][r] * across[j][s] * plane (r, s) at `source` in the file's weights. */
 struct expansion {
   uint64_t source, target, count;
+  struct matrix down, across;
 };
 
 extern const struct model driver_model;
@@ -107,6 +113,7 @@ extern const struct launch driver_launches[];
 extern const uint32_t driver_arguments[];        /* indices into driver_tensors */
 extern const char *const driver_features[];      /* CPU features that the kernels need; ends with NULL */
 extern const struct expansion driver_expansions[];
+extern const double driver_coefficients[];
 extern const char driver_weights[];              /* data.s */
 extern const char driver_metadata[];             /* data.s: JSON, ends with NUL */
 

@@ -1,5 +1,5 @@
-/* Weights that are made when the library is first used: kernels transformed for Winograd's convolution. They are four
- * times the size of what the file holds. All contexts share them; they live until the library is unloaded. */
+/* Weights that are made when the library is first used: kernels transformed for Winograd's convolution, a multiple of what
+ * the file holds. All contexts share them; they live until the library is unloaded. */
 #include "driver.h"
 
 #include <pthread.h>
@@ -9,29 +9,30 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char *memory;   /* NULL: not made */
 
-/* G g G' for every kernel g: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", F(4x4, 3x3). */
-static void transform(const float *restrict source, float *restrict target, size_t count)
+enum { MOST_TAPS = 16, BLOCK = 256 };   /* BLOCK floats of a plane at a time stay in the nearest cache */
+
+/* Floats first to first + size of all planes of one expansion. */
+static void transform(const struct expansion *e, const float *restrict source, float *restrict target, uint64_t first,
+                      uint64_t size)
 {
-  static const double g[6][3] = {{1.0 / 4, 0, 0},
-                                 {-1.0 / 6, -1.0 / 6, -1.0 / 6},
-                                 {-1.0 / 6, 1.0 / 6, -1.0 / 6},
-                                 {1.0 / 24, 1.0 / 12, 1.0 / 6},
-                                 {1.0 / 24, -1.0 / 12, 1.0 / 6},
-                                 {0, 0, 1}};
-  enum { BLOCK = 256 };   /* kernels at a time: what they touch stays in the nearest cache */
-  for (size_t first = 0; first < count; first += BLOCK) {
-    const size_t size = count - first < BLOCK ? count - first : BLOCK;
-    for (int i = 0; i < 6; i++) {
-      double rows[3][BLOCK];
-      for (int s = 0; s < 3; s++)
-        for (size_t k = 0; k < size; k++)
-          rows[s][k] = g[i][0] * source[(size_t)s * count + first + k] +
-                       g[i][1] * source[(size_t)(3 + s) * count + first + k] +
-                       g[i][2] * source[(size_t)(6 + s) * count + first + k];
-      for (int j = 0; j < 6; j++)
-        for (size_t k = 0; k < size; k++)
-          target[(size_t)(6 * i + j) * count + first + k] =
-              (float)(g[j][0] * rows[0][k] + g[j][1] * rows[1][k] + g[j][2] * rows[2][k]);
+  const double *down = driver_coefficients + e->down.first;
+  const uint32_t taps = e->across.columns;
+  double rows[MOST_TAPS][BLOCK], sum[BLOCK];
+  for (uint32_t i = 0; i < e->down.rows; i++, down += e->down.columns) {
+    for (uint32_t s = 0; s < taps; s++) {
+      memset(rows[s], 0, sizeof rows[s]);
+      for (uint32_t r = 0; r < e->down.columns; r++)
+        for (uint64_t x = 0; down[r] != 0 && x < size; x++)
+          rows[s][x] += down[r] * source[(uint64_t)(r * taps + s) * e->count + first + x];
+    }
+    const double *across = driver_coefficients + e->across.first;
+    for (uint32_t j = 0; j < e->across.rows; j++, across += taps) {
+      memset(sum, 0, sizeof sum);
+      for (uint32_t s = 0; s < taps; s++)
+        for (uint64_t x = 0; across[s] != 0 && x < size; x++)
+          sum[x] += across[s] * rows[s][x];
+      for (uint64_t x = 0; x < size; x++)
+        target[(uint64_t)(i * e->across.rows + j) * e->count + first + x] = (float)sum[x];
     }
   }
 }
@@ -45,7 +46,9 @@ static char *make(void)
   madvise(target, bytes, MADV_HUGEPAGE);   /* advice: a refusal costs nothing */
   for (uint32_t i = 0; i < driver_model.expansions; i++) {
     const struct expansion *e = &driver_expansions[i];
-    transform((const float *)(driver_weights + e->source), (float *)(target + e->target), (size_t)e->count);
+    const float *const source = (const float *)(driver_weights + e->source);
+    for (uint64_t first = 0; first < e->count; first += BLOCK)
+      transform(e, source, (float *)(target + e->target), first, e->count - first < BLOCK ? e->count - first : BLOCK);
   }
   mprotect(target, bytes, PROT_READ);
   return target;
