@@ -25,8 +25,10 @@ TEMPLATES = ("context.c", "pool.c", "workspace.c", "weights.c", "cpu.c")
 
 _COMPILE = (
     "-std=c11", "-O2", "-fPIC", "-fvisibility=hidden", "-fno-plt", "-ffunction-sections", "-fdata-sections",
-    "-Wall", "-Wextra",
+    "-Wall", "-Wextra", "-Werror=implicit-function-declaration",
 )  # fmt: skip
+_VECTORS = {"avx2": "-mavx2", "fma": "-mfma"}
+"""Features of a target that weights.c, which runs after they were checked, is compiled for."""
 _LINK = (
     "-shared", "-static-libgcc",
     "-Wl,-z,relro,-z,now,-z,noexecstack,-z,defs", "-Wl,--hash-style=gnu,--gc-sections,--as-needed",
@@ -59,7 +61,8 @@ def link(program: Program, kernels_object: Path, target: Target, output: Path, h
             shutil.copyfile(kernels_object, folder / "kernels.o")
             _invoke(compiler, ["-c", "data.s", "-o", "data.o"], folder)
             for source in ("model.c", *TEMPLATES):
-                _invoke(compiler, [*_COMPILE, "-c", source, "-o", f"{source}.o"], folder)
+                flags = (*_COMPILE, *_vectors(target)) if source == "weights.c" else _COMPILE
+                _invoke(compiler, [*flags, "-c", source, "-o", f"{source}.o"], folder)
             objects = ["data.o", "kernels.o", *(f"{source}.o" for source in ("model.c", *TEMPLATES))]
             _invoke(compiler, [*_LINK, "-o", "library.so", *objects, *_LIBRARIES], folder)
             if header:
@@ -68,6 +71,10 @@ def link(program: Program, kernels_object: Path, target: Target, output: Path, h
             os.replace(folder / "library.so", output)
     except OSError as error:
         raise ArtifactError(str(output), "cannot be written", received=error.strerror or str(error)) from None
+
+
+def _vectors(target: Target) -> tuple[str, ...]:
+    return ("-O3", *(_VECTORS[feature] for feature in target.features if feature in _VECTORS))
 
 
 def find_compiler(target: Target) -> list[str]:

@@ -106,7 +106,7 @@ static bool allocate_tables(struct context *context)
   context->tensors = calloc(driver_model.tensors, sizeof *context->tensors);
   context->arguments = calloc(driver_model.arguments, sizeof *context->arguments);
   context->workspaces = calloc((size_t)context->threads, sizeof *context->workspaces);
-  return driver_expand_weights(&context->expanded) && context->arena && context->staging && context->bound && context->tensors && context->arguments &&
+  return context->arena && context->staging && context->bound && context->tensors && context->arguments &&
          context->workspaces;
 }
 
@@ -142,6 +142,14 @@ static void fill_tables(struct context *context)
   }
 }
 
+static struct context *give_up(struct context *context)
+{
+  const uint64_t bytes = driver_model.arena_bytes + driver_model.expanded_bytes;
+  refuse(NULL, "out of memory: the model needs %llu bytes", (unsigned long long)bytes);
+  driver_close(context);
+  return NULL;
+}
+
 struct context *driver_open(int threads)
 {
   const char *missing = driver_missing_feature(driver_features);
@@ -161,12 +169,8 @@ struct context *driver_open(int threads)
   atomic_flag_clear(&context->busy);
   atomic_flag_clear(&context->reported);
   context->threads = threads > 0 ? threads : driver_usable_cores();
-  if (!allocate_tables(context)) {
-    refuse(NULL, "out of memory: the model needs %llu bytes", (unsigned long long)driver_model.arena_bytes);
-    driver_close(context);
-    return NULL;
-  }
-  fill_tables(context);
+  if (!allocate_tables(context))
+    return give_up(context);
   int error;
   context->pool = driver_pool_start(context->threads, context, context->workspaces, &error);
   if (!context->pool) {
@@ -174,6 +178,12 @@ struct context *driver_open(int threads)
     driver_close(context);
     return NULL;
   }
+  driver_lane = (struct lane){context, context->pool, context->workspaces, false};
+  const bool made = driver_expand_weights(&context->expanded);
+  driver_lane = (struct lane){0};
+  if (!made)
+    return give_up(context);
+  fill_tables(context);
   return context;
 }
 

@@ -165,6 +165,8 @@ struct pool *driver_pool_start(int threads, struct context *context, struct work
 void driver_pool_heat(struct pool *pool);
 void driver_pool_cool(struct pool *pool);
 void driver_pool_stop(struct pool *pool);
+/* The hook by which TVM's kernels run a parallel loop: `task` for 0 … count - 1; 0 means one per thread. */
+extern int (*__TVMBackendParallelLaunch)(ParallelTask *, void *closure, int count);
 
 /* ---- workspace.c ---- */
 
@@ -177,7 +179,8 @@ void driver_workspace_release(struct workspace *workspace);
 
 /* ---- weights.c ---- */
 
-/* Makes the weights that are made at load, once, and says where they are. Any thread. False: out of memory. */
+/* Makes the weights that are made at load, once, on the threads of driver_lane, and says where they are. Any thread.
+ * False: out of memory. */
 bool driver_expand_weights(const char **address);
 
 /* ---- cpu.c ---- */

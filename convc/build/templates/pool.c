@@ -246,7 +246,6 @@ static int launch(ParallelTask *task, void *closure, int count)
   return atomic_load(&pool->failed) ? -1 : 0;
 }
 
-/* The hook by which TVM's kernels run a parallel loop: `task` for 0 … count - 1; 0 means one per thread. */
 int (*__TVMBackendParallelLaunch)(ParallelTask *, void *, int) = launch;
 
 struct pool *driver_pool_start(int threads, struct context *context, struct workspace *workspaces, int *error)

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char *memory;   /* NULL: not made */
@@ -37,6 +38,34 @@ static void transform(const struct expansion *e, const float *restrict source, f
   }
 }
 
+/* One of `environment->num_task` shares of all expansions: every num_task-th block. */
+static int transform_share(int share, ParallelEnvironment *environment, void *made)
+{
+  const uint64_t stride = (uint64_t)environment->num_task * BLOCK;
+  for (uint32_t i = 0; i < driver_model.expansions; i++) {
+    const struct expansion *e = &driver_expansions[i];
+    const float *const source = (const float *)(driver_weights + e->source);
+    float *const target = (float *)((char *)made + e->target);
+    for (uint64_t first = (uint64_t)share * BLOCK; first < e->count; first += stride)
+      transform(e, source, target, first, e->count - first < BLOCK ? e->count - first : BLOCK);
+  }
+  return 0;
+}
+
+/* Gives back the pages of the file that were read: the kernels read what was made. */
+static void release_sources(void)
+{
+  const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+  for (uint32_t i = 0; i < driver_model.expansions; i++) {
+    const struct expansion *e = &driver_expansions[i];
+    const uintptr_t begin = (uintptr_t)(driver_weights + e->source);
+    const uintptr_t end = begin + (uintptr_t)e->count * e->down.columns * e->across.columns * sizeof(float);
+    const uintptr_t first = (begin + page - 1) / page * page, last = end / page * page;
+    if (first < last)
+      madvise((void *)first, last - first, MADV_DONTNEED);   /* they are read-only: a later read finds them in the file */
+  }
+}
+
 static char *make(void)
 {
   const size_t bytes = (size_t)driver_model.expanded_bytes;
@@ -44,13 +73,9 @@ static char *make(void)
   if (target == MAP_FAILED)
     return NULL;
   madvise(target, bytes, MADV_HUGEPAGE);   /* advice: a refusal costs nothing */
-  for (uint32_t i = 0; i < driver_model.expansions; i++) {
-    const struct expansion *e = &driver_expansions[i];
-    const float *const source = (const float *)(driver_weights + e->source);
-    for (uint64_t first = 0; first < e->count; first += BLOCK)
-      transform(e, source, (float *)(target + e->target), first, e->count - first < BLOCK ? e->count - first : BLOCK);
-  }
+  __TVMBackendParallelLaunch(transform_share, target, 0);
   mprotect(target, bytes, PROT_READ);
+  release_sources();
   return target;
 }
 
