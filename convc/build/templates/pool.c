@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 enum {
-  SPIN_IDLE_NS = 30 * 1000,    /* how long a worker spins outside a run */
+  SPIN_IDLE_NS = 200 * 1000,   /* how long a worker spins outside a run */
   SPIN_HOT_NS = 300 * 1000,    /* how long threads spin for each other during a run */
   SPIN_ALONE_NS = 10 * 1000,   /* after this, a spinning thread lets others have its core in between */
   PAUSES_PER_LOOK = 32,        /* pauses between two looks at the clock */
