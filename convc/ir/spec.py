@@ -9,7 +9,7 @@ from typing import Final, Literal
 from convc.errors import ConvcError
 from convc.ir.graph import Elementwise, Graph, Node
 from convc.ir.group import GroupedGraph
-from convc.ops import BatchNorm, Concat, Constant, ConvTranspose, Input, Recurrent, Reshape, Softmax, Transpose
+from convc.ops import BatchNorm, Constant, ConvTranspose, Input, Recurrent, Reshape, Softmax, Transpose
 
 Stage = Literal["parsed", "optimized"]
 
@@ -167,7 +167,7 @@ def _epilogue(grouped: GroupedGraph) -> Iterator[Violation]:
     for group in grouped.groups:
         if group.anchor is not group.nodes[0]:
             yield group.anchor, "an anchor that is not the first of its group"
-        if len(group.nodes) > 1 and isinstance(group.anchor.op, Concat | Recurrent | Reshape | Softmax | Transpose):
+        if len(group.nodes) > 1 and isinstance(group.anchor.op, Recurrent | Reshape | Softmax | Transpose):
             yield group.anchor, "an anchor that takes no epilogue has one"
         for node in group.nodes[1:]:
             if not isinstance(node.op, Elementwise) or node.type != group.anchor.type:

@@ -8,11 +8,11 @@ from math import prod
 
 from convc.ir import Elementwise, Graph, Node
 from convc.ir.group import Group, GroupedGraph
-from convc.ops import Concat, Constant, Input, Recurrent, Reshape, Softmax, Transpose
+from convc.ops import Constant, Input, Recurrent, Reshape, Slice, Softmax, Transpose
 from convc.passes.report import Decision
 from convc.passes.rule import Budget, Refusal, shared
 
-ALONE = Concat | Recurrent | Reshape | Softmax | Transpose
+ALONE = Recurrent | Reshape | Softmax | Transpose
 """Anchors that take no epilogue: they move elements, or need a whole row before the first element is final."""
 
 RULE = "fuse_elementwise"
@@ -33,7 +33,8 @@ def group(graph: Graph, budget: Budget) -> tuple[GroupedGraph, tuple[Decision, .
     """The groups, in the order of their outputs in the graph, and a decision for every elementwise node.
 
     That order can be run: whatever a member reads from outside comes before the member, which comes before its group's
-    output. A node with several inputs joins the producer that comes last; the others are side inputs.
+    output. A node with several inputs joins the producer that comes last, of all but slices where there is another: a
+    copy has the least to gain from an epilogue. The others are side inputs.
     """
     open_: dict[Node, _Open] = {}
     decisions: list[Decision] = []
@@ -52,7 +53,10 @@ def group(graph: Graph, budget: Budget) -> tuple[GroupedGraph, tuple[Decision, .
 
 def _join(node: Node, graph: Graph, open_: dict[Node, _Open], budget: Budget, decisions: list[Decision]) -> bool:
     """Appends `node` to the group of one of its inputs, where one can take it; says what was decided."""
-    producers = sorted({source for source in node.inputs if source in open_}, key=lambda s: -open_[s].place)
+    producers = sorted(
+        {source for source in node.inputs if source in open_},
+        key=lambda s: (isinstance(open_[s].nodes[0].op, Slice), -open_[s].place),
+    )
     refused = []
     for producer in producers:
         refusal = _why_not(producer, node, open_[producer].nodes, graph)

@@ -8,8 +8,11 @@ from typing import Final
 import numpy as np
 
 from convc.ir import Elementwise, Graph, Node, make
-from convc.ops import Broadcast, Cast, Slice, Unary
+from convc.ops import Broadcast, Cast, Concat, Slice, Unary
 from convc.passes.rule import Match, Rule
+
+MAX_PIECES: Final = 64
+"""Inputs of a merged Concat, at most: its kernel has a loop for each."""
 
 
 class DropIdleMove(Rule):
@@ -48,6 +51,35 @@ class MergeSlices(Rule):
         return make(Slice(starts, then.sizes, steps), new(inner.inputs[0]), origin=root.origin)
 
 
+class MergeConcats(Rule):
+    """A Concat of a Concat along the same axis is one Concat; the inner one stays for others that read it.
+
+    A dense block concatenates what it has with each new layer's output: every Concat then reads the layers, the ones
+    before it are read by elementwise ops alone, and fused with them.
+    """
+
+    name = "merge_concats"
+
+    def pattern(self, root: Node, graph: Graph) -> Match | None:
+        inner = _inner_concat(root)
+        if inner is None or len(root.inputs) + len(inner.inputs) - 1 > MAX_PIECES:
+            return None
+        return Match((inner, root), root, f"merged with {inner.name}")
+
+    def rewrite(self, match: Match, new: Callable[[Node], Node]) -> Node:
+        inner, root = match.nodes
+        pieces = [piece for source in root.inputs for piece in (inner.inputs if source is inner else (source,))]
+        return make(root.op, *map(new, pieces), origin=root.origin)
+
+
+def _inner_concat(root: Node) -> Node | None:
+    """The first input that is a Concat along the same axis as the Concat `root`."""
+    if not isinstance(root.op, Concat):
+        return None
+    axis = root.op.axis
+    return next((s for s in root.inputs if isinstance(s.op, Concat) and s.op.axis == axis), None)
+
+
 class DropBroadcast(Rule):
     """An elementwise op of several tensors repeats what it reads by itself, where another one has its shape."""
 
@@ -74,4 +106,4 @@ def _without(inputs: Sequence[Node], position: int) -> list[Node]:
     return [node.inputs[0] if i == position else node for i, node in enumerate(inputs)]
 
 
-MOVEMENT: Final = (DropIdleMove(), MergeSlices(), DropBroadcast())
+MOVEMENT: Final = (DropIdleMove(), MergeSlices(), MergeConcats(), DropBroadcast())

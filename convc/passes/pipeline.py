@@ -20,6 +20,7 @@ from convc.passes.padding import FoldPadIntoAvgPool, FoldPadIntoConv, FoldPadInt
 from convc.passes.report import Decision, Report, report
 from convc.passes.rule import Budget, Outcome, Pass, RulePass
 from convc.passes.simplify import DivideToMultiply, DropIdentity, FoldConstant, MergeReshape, SubtractToAdd
+from convc.passes.strides import PropagateStrides
 from convc.passes.structure import MaterializeOutputs, RemoveDuplicates
 from convc.passes.transpose import (
     AbsorbTransposeIntoReduce,
@@ -51,6 +52,7 @@ PIPELINE: Final[tuple[Pass, ...]] = (
     RulePass("rewrite_conv_transpose", (RewriteConvTranspose(),), required=True),
     RulePass("hoist_unary", (HoistUnary(),)),
     RulePass("split_batch_norm", (SplitBatchNorm(),), required=True),
+    PropagateStrides(),
     RulePass("tidy", (TransposeToReshape(), DepthToSpaceToReshape(), *SIMPLIFY, *MOVEMENT)),
     RemoveDuplicates(),
     MaterializeOutputs(),

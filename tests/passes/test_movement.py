@@ -6,7 +6,7 @@ import pytest
 
 from convc.ir import DType, Node, Op
 from convc.ops import Add, Broadcast, Cast, Concat, Multiply, Relu, Slice, Take, Tanh, Transpose, constant
-from convc.passes.movement import DropBroadcast, DropIdleMove, MergeSlices
+from convc.passes.movement import MAX_PIECES, DropBroadcast, DropIdleMove, MergeConcats, MergeSlices
 from convc.passes.transpose import MergeTransposes, SinkTranspose
 from tests.passes.graphs import Net, apply, assert_applied, assert_refused, kinds
 
@@ -52,6 +52,39 @@ def test_a_slice_that_others_read_stays_for_them() -> None:
     inner = net.op(Slice((0, 1), (2, 5), (1, 1)), net.input(2, 7))
     graph = net.graph(inner, net.op(Slice((0, 1), (2, 2), (1, 1)), inner))
     assert kinds(assert_applied(graph, MergeSlices())) == ["Slice", "Slice"]
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_concats_merge(again: bool) -> None:
+    net = Net()
+    x, y, z = (net.input(2, 3, name=name) for name in "xyz")
+    inner = net.op(Concat(1), x, y)
+    graph = net.graph(net.op(Concat(1), z, inner, *([inner] if again else [])))
+    merged = assert_applied(graph, MergeConcats())
+    assert kinds(merged) == ["Concat"]
+    assert len(merged.outputs[0].inputs) == (5 if again else 3)
+
+
+def test_a_concat_that_others_read_stays_for_them() -> None:
+    net = Net()
+    x, y, z = (net.input(2, 3, name=name) for name in "xyz")
+    inner = net.op(Concat(1), x, y)
+    graph = net.graph(net.op(Tanh(), inner), net.op(Concat(1), inner, z))
+    assert kinds(assert_applied(graph, MergeConcats())) == ["Concat", "Tanh", "Concat"]
+
+
+def test_concats_along_other_axes_do_not_merge() -> None:
+    net = Net()
+    x, y = net.input(2, 3, name="x"), net.input(2, 3, name="y")
+    graph = net.graph(net.op(Concat(0), net.op(Concat(1), x, y), net.op(Concat(1), y, x)))
+    assert apply(graph, MergeConcats()).graph is graph
+
+
+def test_a_concat_of_too_many_does_not_merge() -> None:
+    net = Net()
+    x, y = net.input(1, name="x"), net.input(1, name="y")
+    graph = net.graph(net.op(Concat(0), net.op(Concat(0), *[x] * MAX_PIECES), y))
+    assert apply(graph, MergeConcats()).graph is graph
 
 
 @pytest.mark.parametrize("swapped", [False, True])

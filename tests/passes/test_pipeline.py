@@ -128,7 +128,7 @@ def test_batch_norm_that_nothing_can_take_is_split() -> None:
     graph = net.graph(net.op(Relu(), net.norm(net.op(Concat(3), *(net.input(1, 3, 3, 2, name=n) for n in "ab")))))
     result = optimize(graph, settings=PLAIN)
     assert_same(graph, result.grouped.graph)
-    assert [member.name for member in result.grouped.groups] == ["concat", "bn+relu"]
+    assert [member.name for member in result.grouped.groups] == ["concat+bn+relu"]
 
 
 def test_outputs_of_nothing_are_copies() -> None:
