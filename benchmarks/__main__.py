@@ -12,13 +12,14 @@ import click
 from benchmarks import models
 from benchmarks.footprint import Compilation, compile_model, first_answers
 from benchmarks.measure import Entry, Plan, race
+from benchmarks.memory import largest_live_set
 from benchmarks.onnx_export import channels_first, export
-from benchmarks.peak import Peak
-from benchmarks.peers import CONVC, PEERS
+from benchmarks.peers import CONTENDERS, CONVC, PEERS
 from benchmarks.report import Footprint, Result, to_json, to_markdown
 from convc import api, artifact
 from convc.errors import ConvcError
 from convc.passes import optimize
+from convc.peak import Peak
 
 FOLDER = Path(__file__).parent.parent / "out" / "benchmarks"
 
@@ -95,7 +96,9 @@ class _Subject:
         self.metadata = artifact.read(self.library)
         self._say("exporting to ONNX")
         exported = FOLDER / f"{name}_{batch}.onnx"
-        export(optimize(api.read(source, batch=batch)).grouped.graph, exported)
+        grouped = optimize(api.read(source, batch=batch)).grouped
+        export(grouped.graph, exported)
+        self.live_bytes = largest_live_set(grouped)
         (spec,) = self.metadata.inputs
         inputs = (models.sample(name, spec.shape),)
         moved = tuple(channels_first(value) for value in inputs)
@@ -113,9 +116,12 @@ class _Subject:
     def footprint(self, threads: int, repetitions: int) -> Footprint:
         """What the model costs beside its latency."""
         self._say("starting fresh processes")
-        answers = first_answers(self.entries, threads=threads, repetitions=repetitions)
+        entries = [entry for entry in self.entries if not CONTENDERS[entry.contender].beside]
+        answers = first_answers(entries, threads=threads, repetitions=repetitions)
         size = self.library.stat().st_size
-        return Footprint(self.name, self.batch, threads, self.compilation, size, self.metadata, answers)
+        return Footprint(
+            self.name, self.batch, threads, self.compilation, size, self.metadata, self.live_bytes, answers
+        )
 
     def _say(self, what: str) -> None:
         click.echo(f"{self.name}, batch {self.batch}: {what}", err=True)

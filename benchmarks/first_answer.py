@@ -10,7 +10,8 @@ import time
 
 
 def main() -> None:
-    """Seconds of the import and of loading to the first answer, and how much the peak memory grew by loading."""
+    """Seconds of the import and of loading to the first answer, by how many bytes the peak memory grew by loading and
+    running, and how many bytes of constants were made."""
     name, path, inputs_path, threads = sys.argv[1:]
     started = time.perf_counter()
     from importlib import import_module
@@ -26,15 +27,18 @@ def main() -> None:
 
     import numpy as np
 
+    from tests.support.process import constant_memory
+
     with np.load(inputs_path) as stored:
         inputs = tuple(stored.values())
-    before = peak_memory()
+    before, constant = peak_memory(), constant_memory()
     loading = time.perf_counter()
     session = contender.open(Path(path), inputs, int(threads))
     session.run()
     session.answers()
     loaded = time.perf_counter()
     report = {"import": imported - started, "load": loaded - loading, "memory": peak_memory() - before}
+    report["constants"] = constant_memory() - constant
     sys.stdout.write(json.dumps(report) + "\n")
     sys.stdout.flush()
 

@@ -37,11 +37,12 @@ class Compilation:
 @dataclass(frozen=True)
 class FirstAnswer:
     """Medians over fresh processes: seconds of the runtime's import and from loading to the first answer; bytes by
-    which the peak memory grew meanwhile."""
+    which the peak memory grew meanwhile, and of the `constants` that convc made at load."""
 
     import_seconds: float
     load_seconds: float
     memory: int
+    constants: int
 
 
 def compile_model(model: Path, output: Path, batch: int) -> Compilation:
@@ -80,4 +81,4 @@ def _first_answer(entry: Entry, inputs: Path, threads: int) -> dict[str, float]:
 
 def _median(reports: Sequence[dict[str, float]]) -> FirstAnswer:
     middle = {key: statistics.median(report[key] for report in reports) for key in reports[0]}
-    return FirstAnswer(middle["import"], middle["load"], int(middle["memory"]))
+    return FirstAnswer(middle["import"], middle["load"], int(middle["memory"]), int(middle["constants"]))

@@ -18,10 +18,10 @@ from types import TracebackType
 from typing import Final
 
 from benchmarks.onnx_export import channels_first
-from benchmarks.peak import Peak
 from benchmarks.peers import CONTENDERS, Session
 from convc.errors import ConvcError
 from convc.ir.types import Array
+from convc.peak import Peak
 from tests.tolerances import RELATIVE, relative_error
 
 LEAST_CALLS: Final = 5

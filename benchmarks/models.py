@@ -20,13 +20,14 @@ MODELS: Final = {
     "densenet121": "DenseNet121",
     "inceptionv3": "InceptionV3",
     "xception": "Xception",
+    "convnexttiny": "ConvNeXtTiny",
 }
 """Name on the command line to the name in keras.applications."""
 
 SIDES: Final = {"inceptionv3": 299, "xception": 299}
 """Pixels along the sides of the input; 224 where not named."""
 
-PIXELS: Final = frozenset({"mobilenetv3small", "efficientnetb0"})
+PIXELS: Final = frozenset({"mobilenetv3small", "efficientnetb0", "convnexttiny"})
 """Models that scale pixels of 0 to 255 themselves; the others take what was scaled before."""
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -61,12 +61,14 @@ class _Exporter:
         self.protos: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
         self.names: dict[Node, str] = {}
+        self.affines = {node: affine for node in graph.nodes if (affine := _affine(graph, node))}
+        self.absorbed = frozenset(node for affine in self.affines.values() for node in affine.absorbed)
 
     def model(self) -> onnx.ModelProto:
         for place, node in enumerate(self.graph.inputs):
             self.names[node] = f"input{place}"
         for node in self.graph.nodes:
-            if isinstance(node.op, ops.Input | ops.Constant) or self.is_absorbed(node):
+            if isinstance(node.op, ops.Input | ops.Constant) or node in self.absorbed:
                 continue
             writer = WRITERS.get(type(node.op))
             if writer is None:
@@ -116,11 +118,6 @@ class _Exporter:
         name = self.emit("Reshape", name, self.shape(wanted.shape))
         return self.emit("Transpose", name, perm=_first(wanted.rank))
 
-    def is_absorbed(self, node: Node) -> bool:
-        """Whether `node` is the product that an `Add` writes as one BatchNormalization."""
-        readers = self.graph.consumers[node]
-        return self.graph.uses(node) == 1 and len(readers) == 1 and _scaled_and_shifted(readers[0], node)
-
 
 def _port(name: str, type_: TensorType) -> onnx.ValueInfoProto:
     element = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(type_.dtype.value))
@@ -134,29 +131,47 @@ def _per_channel(node: Node, channels: int) -> Array | None:
     return node.op.value.reshape(channels)
 
 
-def _scaled_and_shifted(add: Node, product: Node) -> bool:
-    """Whether `add` is `product` plus a constant, and that a tensor times a constant, both per channel."""
-    if not isinstance(add.op, ops.Add) or not isinstance(product.op, ops.Multiply) or add.type.rank < 3:
-        return False
-    channels = add.type.shape[-1]
-    return all(
-        node.inputs[0].type == node.type and _per_channel(node.inputs[1], channels) is not None
-        for node in (add, product)
-    ) and add.inputs[0] is product  # fmt: skip
+@dataclass(frozen=True)
+class _Affine:
+    """`source` times `scale` plus `shift`, both per channel, as one op that computes the `absorbed` nodes too."""
+
+    source: Node
+    scale: Array
+    shift: Array
+    absorbed: tuple[Node, ...]
+
+
+def _affine(graph: Graph, add: Node) -> _Affine | None:
+    """An Add of a Multiply that nobody else reads, both of one constant per channel, and the layer norm in front of
+    them where nobody else reads that."""
+    if not isinstance(add.op, ops.Add) or not isinstance((product := add.inputs[0]).op, ops.Multiply):
+        return None
+    source, channels = product.inputs[0], add.type.shape[-1]
+    scale, shift = _per_channel(product.inputs[1], channels), _per_channel(add.inputs[1], channels)
+    if scale is None or shift is None or graph.uses(product) > 1 or not source.type == product.type == add.type:
+        return None
+    if _is_layer_norm(source) and graph.uses(source) == 1:
+        return _Affine(source, scale, shift, (product, source))
+    return _Affine(source, scale, shift, (product,)) if add.type.rank > 2 else None
+
+
+def _is_layer_norm(node: Node) -> bool:
+    """Whether `node` is a normalisation over its last axis."""
+    op = node.op
+    return isinstance(op, ops.Standardize) and op.axes == (node.type.rank - 1,) and op.groups == 1 and op.centered
 
 
 def _add(to: _Exporter, node: Node) -> str:
-    product = node.inputs[0]
-    if not to.is_absorbed(product):
+    if node not in to.affines:
         return _binary("Add")(to, node)
+    affine = to.affines[node]
+    if affine.source in affine.absorbed:
+        return _layer_norm(to, affine.source, affine.scale, affine.shift)
     # The form of a batch norm that no convolution took up: onnxruntime keeps its blocked layout through this op only.
     channels = node.type.shape[-1]
-    scale, shift = _per_channel(product.inputs[1], channels), _per_channel(node.inputs[1], channels)
-    assert scale is not None
-    assert shift is not None
     mean, variance = np.zeros(channels, np.float32), np.ones(channels, np.float32)
-    parameters = [to.initializer(value) for value in (scale, shift, mean, variance)]
-    return to.emit("BatchNormalization", to.value(product.inputs[0], node.type.rank), *parameters, epsilon=0.0)
+    parameters = [to.initializer(value) for value in (affine.scale, affine.shift, mean, variance)]
+    return to.emit("BatchNormalization", to.names[affine.source], *parameters, epsilon=0.0)
 
 
 Writer = Callable[[_Exporter, Node], str]
@@ -210,6 +225,10 @@ def _conv(to: _Exporter, node: Node) -> str:
 def _dense(to: _Exporter, node: Node) -> str:
     """Gemm; over a spatial tensor a pointwise convolution, which needs no transpose."""
     kernel, *bias = _parameters(node)
+    source = node.inputs[0]
+    if _is_flattened(to.graph, source):
+        spread = kernel.reshape(*source.inputs[0].type.shape[1:], -1)
+        kernel = np.moveaxis(spread, -2, 0).reshape(kernel.shape)
     spatial = node.type.rank - 2
     if spatial < 0:
         raise UnsupportedError(str(node.origin), "Dense of a vector has no ONNX counterpart here")
@@ -304,23 +323,39 @@ def _slice(to: _Exporter, node: Node) -> str:
 
 
 def _standardize(to: _Exporter, node: Node) -> str:
-    """LayerNormalization over the last axis, which comes last for it alone."""
+    if not _is_layer_norm(node):
+        raise UnsupportedError(str(node.origin), "this Standardize has no ONNX counterpart here")
+    return _layer_norm(to, node, np.ones(node.type.shape[-1], np.float32))
+
+
+def _layer_norm(to: _Exporter, node: Node, *parameters: Array) -> str:
+    """LayerNormalization of `node`'s input over the last axis, which comes last for it alone; the `parameters` are
+    scale and shift."""
     op, rank = node.op, node.type.rank
     assert isinstance(op, ops.Standardize)
-    if op.axes != (rank - 1,) or op.groups != 1 or not op.centered:
-        raise UnsupportedError(str(node.origin), "this Standardize has no ONNX counterpart here")
-    ones = to.initializer(np.ones(node.type.shape[-1], np.float32))
-    last = to.names[node.inputs[0]]
-    if rank < 3:
-        return to.emit("LayerNormalization", last, ones, axis=-1, epsilon=op.epsilon)
-    last = to.emit("Transpose", last, perm=_last(rank))
-    return to.emit(
-        "Transpose", to.emit("LayerNormalization", last, ones, axis=-1, epsilon=op.epsilon), perm=_first(rank)
+    x = to.names[node.inputs[0]]
+    x = x if rank < 3 else to.emit("Transpose", x, perm=_last(rank))
+    x = to.emit("LayerNormalization", x, *map(to.initializer, parameters), axis=-1, epsilon=op.epsilon)
+    return x if rank < 3 else to.emit("Transpose", x, perm=_first(rank))
+
+
+def _is_flattened(graph: Graph, node: Node) -> bool:
+    """Whether `node` is a spatial tensor that is flattened for Dense alone: the kernel's rows then follow the order of
+    the axes, and nothing is transposed."""
+    if not isinstance(node.op, ops.Reshape) or node.type.rank != 2 or node.inputs[0].type.rank < 3:
+        return False
+    readers = graph.consumers[node]
+    return (
+        node.type.shape[0] == node.inputs[0].type.shape[0]
+        and graph.uses(node) == len(readers)
+        and all(isinstance(reader.op, ops.Dense) for reader in readers)
     )
 
 
 def _reshape(to: _Exporter, node: Node) -> str:
     source = node.inputs[0]
+    if _is_flattened(to.graph, node):
+        return to.emit("Flatten", to.names[source])
     return to.reshape(to.names[source], source.type, node.type)
 
 

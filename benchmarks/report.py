@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
+from typing import Final
 
 from benchmarks.footprint import Compilation, FirstAnswer
 from benchmarks.measure import Latency, Race
@@ -37,7 +38,38 @@ class Footprint:
     compilation: Compilation
     library_bytes: int
     metadata: Metadata
+    live_bytes: int
+    """The largest set of activations that are alive at once."""
     first_answers: dict[str, FirstAnswer]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a run of convc needs, in bytes, beside the `promise`: all weights, and 1.2 times the live activations.
+
+    `weights` are those of the file and those `made` from them at load. `needed` is by how much the peak of a fresh
+    process grew, the pages of the library included.
+    """
+
+    weights: int
+    made: int
+    live: int
+    arena: int
+    needed: int
+
+    @property
+    def promise(self) -> int:
+        """The most that a run may need."""
+        return self.weights + self.made + int(LIVE_FACTOR * self.live)
+
+
+LIVE_FACTOR: Final = 1.2
+
+
+def memory(footprint: Footprint) -> Memory:
+    """What was measured of convc."""
+    meta, first = footprint.metadata, footprint.first_answers[CONVC.name]
+    return Memory(meta.weights_bytes, first.constants, footprint.live_bytes, meta.arena_bytes, first.memory)
 
 
 @dataclass(frozen=True)
@@ -57,6 +89,29 @@ def ratio(race: Race, peers: Sequence[str]) -> Ratio:
     fastest = [min(times) for times in zip(*(race.latencies[peer].rounds for peer in peers), strict=True)]
     values = [theirs / ours for theirs, ours in zip(fastest, race.latencies[CONVC.name].rounds, strict=True)]
     return Ratio(statistics.median(values), min(values), max(values))
+
+
+def rated(peers: Iterable[str]) -> list[str]:
+    """Those of `peers` that count for the fastest one."""
+    return [name for name in peers if not CONTENDERS[name].beside]
+
+
+def geometric_means(results: Iterable[Result]) -> list[dict[str, object]]:
+    """Over the models: convc's median ratio to each peer and to the fastest, for each batch size and number of threads
+    at which every model was measured with that peer."""
+    means: list[dict[str, object]] = []
+    groups: dict[tuple[int, int], list[Race]] = {}
+    for result in results:
+        groups.setdefault((result.batch, result.threads), []).append(result.race)
+    for (batch, threads), races in sorted(groups.items()):
+        peers = [name for name in CONTENDERS if name != CONVC.name and all(name in race.latencies for race in races)]
+        columns = {name: [name] for name in peers} | ({"fastest": counted} if (counted := rated(peers)) else {})
+        ratios = {
+            name: statistics.geometric_mean(ratio(race, members).median for race in races)
+            for name, members in columns.items()
+        }
+        means.append({"batch": batch, "threads": threads, "models": len(races), "ratios": ratios})
+    return means
 
 
 def rate(result: Result) -> float:
@@ -82,24 +137,25 @@ def machine() -> dict[str, object]:
     }
 
 
-def to_json(results: Iterable[Result], footprints: Iterable[Footprint]) -> dict[str, object]:
+def to_json(results: Sequence[Result], footprints: Iterable[Footprint]) -> dict[str, object]:
     """Everything that was measured, in seconds, bytes and FLOP/s, and the ratios."""
     rows = []
     for result in results:
         peers = [name for name in result.race.latencies if name != CONVC.name]
         ratios = {name: asdict(ratio(result.race, [name])) for name in peers}
-        if peers:
-            ratios["fastest"] = asdict(ratio(result.race, peers))
+        if counted := rated(peers):
+            ratios["fastest"] = asdict(ratio(result.race, counted))
         row = {**asdict(result), "ratios": ratios, "flop_rate": rate(result), "share_of_peak": share_of_peak(result)}
         rows.append(row)
-    return {"machine": machine(), "results": rows, "footprints": [asdict(footprint) for footprint in footprints]}
+    costs = [{**asdict(footprint), "memory": asdict(memory(footprint))} for footprint in footprints]
+    return {"machine": machine(), "results": rows, "geometric_means": geometric_means(results), "footprints": costs}
 
 
 def to_markdown(results: Sequence[Result], footprints: Sequence[Footprint]) -> str:
     """The tables, and the machine before them."""
     parts = [_machine_line(), _latencies(results)]
     if footprints:
-        parts += [_sizes(footprints), _first_answers(footprints)]
+        parts += [_sizes(footprints), _memories(footprints), _first_answers(footprints)]
     return "\n\n".join(parts)
 
 
@@ -115,6 +171,7 @@ def _machine_line() -> str:
 
 def _latencies(results: Sequence[Result]) -> str:
     peers = [name for name in CONTENDERS if name != CONVC.name and all(name in r.race.latencies for r in results)]
+    counted = rated(peers)
     header = ["model", "batch", "threads", "convc ms"]
     for peer in peers:
         header += [f"{peer} ms", f"by {peer}"]
@@ -123,12 +180,12 @@ def _latencies(results: Sequence[Result]) -> str:
         row = [result.model, str(result.batch), str(result.threads), _milliseconds(result.race.latencies[CONVC.name])]
         for peer in peers:
             row += [_milliseconds(result.race.latencies[peer]), str(ratio(result.race, [peer]))]
-        if peers:
-            row.append(str(ratio(result.race, peers)))
+        if counted:
+            row.append(str(ratio(result.race, counted)))
         share = share_of_peak(result)
         of_peak = "unknown" if share is None else f"{share:.0%}"
         rows.append([*row, f"{rate(result) / 1e9:.0f}", _peak(result.race.peaks), of_peak])
-    header += ["by the fastest"] if peers else []
+    header += ["by the fastest"] if counted else []
     lines = [
         "Latency in ms: median over rounds, and the shortest call. By: a peer's time divided by convc's in the same"
         " round, median and range; above 1 convc is faster. The peak is measured in each round: a wide range means"
@@ -136,13 +193,24 @@ def _latencies(results: Sequence[Result]) -> str:
         "",
         _table([*header, "convc GFLOP/s", "FMA peak GFLOP/s", "of peak"], rows, left=1),
     ]
-    if peers:
-        for batch, threads in sorted({(result.batch, result.threads) for result in results}):
-            alike = [r for r in results if (r.batch, r.threads) == (batch, threads)]
-            mean = statistics.geometric_mean(ratio(result.race, peers).median for result in alike)
-            where = f"batch {batch}, {threads} {'thread' if threads == 1 else 'threads'}"
-            lines += ["", f"Geometric mean by the fastest peer, {where}: {mean:.2f}x."]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_means(results)])
+
+
+def _means(results: Sequence[Result]) -> list[str]:
+    lines = []
+    for mean in geometric_means(results):
+        ratios = mean["ratios"]
+        assert isinstance(ratios, dict)
+        if ratios:
+            where = f"batch {mean['batch']}, {mean['threads']} {'thread' if mean['threads'] == 1 else 'threads'}"
+            values = ", ".join(f"{value:.2f}x by {_peer(name)}" for name, value in reversed(ratios.items()))
+            lines += ["", f"Geometric mean of {mean['models']} models, {where}: {values}."]
+    return lines
+
+
+def _peer(name: str) -> str:
+    """ "the fastest" says of which: torch, say, is shown and not counted."""
+    return name if name != "fastest" else f"the fastest of {' and '.join(rated(peer.name for peer in PEERS))}"
 
 
 def _sizes(footprints: Sequence[Footprint]) -> str:
@@ -156,6 +224,23 @@ def _sizes(footprints: Sequence[Footprint]) -> str:
         seconds = f"{footprint.compilation.seconds:.1f}"
         rows.append([footprint.model, str(footprint.batch), seconds, *map(_megabytes, sizes)])
     return _table(header, rows, left=1)
+
+
+def _memories(footprints: Sequence[Footprint]) -> str:
+    header = ["model", "batch", "threads", "weights MB", "made at load MB", "live activations MB", "arena MB"]
+    header += ["arena by live", "a run needs MB", "promise MB", "of the promise"]
+    rows = []
+    for footprint in footprints:
+        held = memory(footprint)
+        row = [footprint.model, str(footprint.batch), str(footprint.threads)]
+        row += map(_megabytes, (held.weights, held.made, held.live, held.arena))
+        row += [f"{held.arena / held.live:.2f}" if held.live else "", _megabytes(held.needed), _megabytes(held.promise)]
+        rows.append([*row, f"{held.needed / held.promise:.0%}"])
+    note = (
+        f"Memory of a run. Promised are the weights and at most {LIVE_FACTOR} times the largest set of activations that"
+    )
+    note += " are alive at once; needed is what the peak of a fresh process grew by."
+    return note + "\n\n" + _table(header, rows, left=1)
 
 
 def _first_answers(footprints: Sequence[Footprint]) -> str:

@@ -28,6 +28,8 @@ class Target:
     """Multiply-adds of whole vectors that a core can begin in a cycle."""
     memory_bytes: float = 3.0
     """Bytes per cycle that one core reads from behind its L2 cache, from where weights come: measured."""
+    cache_bytes: float = 6.0
+    """Bytes per cycle of one core at which Winograd's transforms read and write: measured."""
 
     @property
     def triple(self) -> str:
@@ -48,7 +50,7 @@ _KNOWN = {
         Target("skylake-avx512", "x86_64", "skylake-avx512", _V4, lanes=16, vector_registers=32),
         # LLVM's model of znver4 unrolls the sum around a full register tile, and spills: ResNet50 in 85 ms, not 63.
         Target("znver4", "x86_64", "skylake-avx512", (*_V4, "avx512_vnni", "avx512_bf16"), lanes=16,
-               vector_registers=32, fma_per_cycle=1.0, memory_bytes=7.0),
+               vector_registers=32, fma_per_cycle=1.0, memory_bytes=7.0, cache_bytes=10.0),
         Target("sapphirerapids", "x86_64", "sapphirerapids", (*_V4, "avx512_vnni", "avx512_bf16", "avx512_fp16"),
                lanes=16, vector_registers=32, l1=48 << 10, l2=2 << 20),
         Target("aarch64", "aarch64", "generic", (), lanes=4, vector_registers=32, l1=64 << 10, l2=512 << 10),

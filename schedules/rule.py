@@ -16,12 +16,15 @@ Block = Any
 
 @dataclass(frozen=True)
 class Knobs:
-    """A rule's free choices. `rows` and `columns` are what the lowering must round the last spatial extents up to;
-    `winograd` asks for that lowering, with its tile."""
+    """A rule's free choices. `rows` and `columns` are what the lowering must round the last spatial extents up to,
+    `lanes` the filters of a block, by default a vector of the target; `winograd` asks for that lowering, with its
+    tile, `strassen` for the other."""
 
     rows: int = 1
     columns: int = 1
+    lanes: int = 0
     winograd: tuple[int, int] | None = None
+    strassen: bool = False
 
 
 class Rule(ABC):

@@ -29,7 +29,8 @@ def build(group: Group, target: Target, *, bounded: bool, exact: bool) -> Built:
     plain = lower.Layout(target.lanes)
     draft = lower.lower(group, plain, bounded=bounded)
     choice = schedules.choose(draft.func, target, exact=exact)
-    layout = lower.Layout(target.lanes, choice.knobs.rows, choice.knobs.columns, choice.knobs.winograd)
+    knobs = choice.knobs
+    layout = lower.Layout(knobs.lanes or target.lanes, knobs.rows, knobs.columns, knobs.winograd, knobs.strassen)
     kernel = draft if layout == plain else lower.lower(group, layout, bounded=bounded)
     return Built(kernel.name, schedules.schedule(kernel.func, target, choice), choice.rule.name, layout)
 

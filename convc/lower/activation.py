@@ -8,7 +8,20 @@ from tvm import te
 
 from convc import ops
 from convc.ir import Op
-from convc.lower.math import Expr, clamp, erf, exp, expm1, f32, let, log1p_of_exp, select, sigmoid, tanh
+from convc.lower.math import (
+    Expr,
+    clamp,
+    exp,
+    expm1,
+    f32,
+    gelu,
+    let,
+    log1p_of_exp,
+    over_one_plus_exp,
+    select,
+    sigmoid,
+    tanh,
+)
 from convc.lower.unary import function
 
 
@@ -31,7 +44,7 @@ def _unary(op: Op, x: Expr) -> Expr:
         case ops.HardSigmoid():
             return clamp(x * f32(op.slope) + f32(op.offset), 0.0, 1.0)
         case ops.Silu():
-            return x * sigmoid(x)
+            return over_one_plus_exp(x, x)
         case ops.HardSilu():
             return x * clamp(x * f32(1 / 6) + f32(0.5), 0.0, 1.0)
         case ops.Tanh():
@@ -45,9 +58,10 @@ def _unary(op: Op, x: Expr) -> Expr:
         case ops.Selu():
             return f32(op.SCALE) * _elu(x, op.ALPHA, 1.0)
         case ops.Gelu(approximate=True):
-            return f32(0.5) * x * (f32(1.0) + tanh(f32(math.sqrt(2 / math.pi)) * (x + f32(0.044715) * x * x * x)))
+            inner = x * (x * x * f32(2 * 0.044715 * math.sqrt(2 / math.pi)) + f32(2 * math.sqrt(2 / math.pi)))
+            return over_one_plus_exp(x, inner)
         case ops.Gelu():
-            return f32(0.5) * x * (f32(1.0) + erf(x * f32(math.sqrt(0.5))))
+            return gelu(x)
         case ops.Softplus():
             return log1p_of_exp(x)
         case ops.LogSigmoid():
@@ -79,7 +93,7 @@ def _relu(op: ops.Relu, x: Expr) -> Expr:
 def _elu(x: Expr, alpha: float, scale: float) -> Expr:
     negative = te.min(x, f32(0.0))
     power = expm1(negative if scale == 1 else negative / f32(scale))
-    return let(power, lambda e: select(x > f32(0.0), x, f32(alpha) * e))
+    return te.max(f32(0.0), x) + f32(alpha) * power
 
 
 def _mish(x: Expr) -> Expr:

@@ -53,18 +53,15 @@ def padded(
     strides: Shape,
     dilation: Shape,
     value: Expr,
-    channels: int | None = None,
 ) -> te.Tensor:
     """`x` with `value` around it, as far as windows at output extents `out` read; `x` itself where it is enough.
 
-    x is N, *spatial, C; C is extended to `channels`, if given. The stage is called `pad`.
+    x is N, *spatial, C. The stage is called `pad`.
     """
     low = [before for before, _ in padding]
     extents = [int(extent) for extent in x.shape[1:-1]]
     needed = [(o - 1) * s + (k - 1) * d + 1 for o, s, k, d in zip(out, strides, window, dilation, strict=True)]
-    given = int(x.shape[-1])
-    channels = channels or given
-    if channels == given and not any(low) and all(need <= extent for need, extent in zip(needed, extents, strict=True)):
+    if not any(low) and all(need <= extent for need, extent in zip(needed, extents, strict=True)):
         return x
 
     def element(n: Expr, *indices: Expr) -> Expr:
@@ -75,9 +72,7 @@ def padded(
                 inside.append(p >= before)
             if need > before + extent:
                 inside.append(p < before + extent)
-        if channels > given:
-            inside.append(channel < given)
         moved = [p - before for p, before in zip(position, low, strict=True)]
         return te.if_then_else(te.all(*inside), x(n, *moved, channel), value)
 
-    return te.compute((x.shape[0], *needed, channels), element, name="pad")
+    return te.compute((x.shape[0], *needed, x.shape[-1]), element, name="pad")

@@ -12,7 +12,7 @@ from convc import ops
 from convc.ir import Array, Shape, TensorType
 from convc.lower.anchor import Anchor, Packing, padded
 from convc.lower.contraction import contract
-from convc.lower.layout import Layout, round_up, whole_vectors
+from convc.lower.layout import Layout, round_up
 from convc.lower.math import Expr, f32
 from convc.ops.window import output_extents
 
@@ -38,23 +38,19 @@ class PackedKernel(Packing):
 
 @dataclass(frozen=True)
 class PackedDepthwise(Packing):
-    """*spatial, 1, O to *spatial, O, with zeros to make whole vectors of `lanes`."""
-
-    lanes: int
+    """*spatial, 1, O to *spatial, O."""
 
     def shape(self, shape: Shape) -> Shape:
-        return (*shape[:-2], whole_vectors(shape[-1], self.lanes))
+        return (*shape[:-2], shape[-1])
 
     def apply(self, value: Array) -> Array:
-        filters = value.shape[-1]
-        surplus = [(0, 0)] * (value.ndim - 2) + [(0, whole_vectors(filters, self.lanes) - filters)]
-        return np.pad(value[..., 0, :], surplus)
+        return np.ascontiguousarray(value[..., 0, :])
 
 
 def packing(op: ops.Conv, kernel: TensorType, layout: Layout) -> Packing:
     """How the kernel's weights are stored in the library."""
     if op.is_depthwise(kernel):
-        return PackedDepthwise(layout.lanes)
+        return PackedDepthwise()
     per_group = kernel.shape[-1] // op.groups
     if op.groups == 1:
         return PackedKernel(min(layout.lanes, 1 << (per_group - 1).bit_length()))
@@ -87,26 +83,24 @@ def conv(op: ops.Conv, x: te.Tensor, kernel: te.Tensor, layout: Layout) -> Ancho
     return read
 
 
-def depthwise(op: ops.Conv, x: te.Tensor, kernel: te.Tensor, per_channel: int, layout: Layout) -> Anchor:
-    """Blocks `pad` (where needed) and `depthwise`, whose domain is N, *spatial, O in whole vectors.
+def depthwise(op: ops.Conv, x: te.Tensor, kernel: te.Tensor, per_channel: int) -> Anchor:
+    """Blocks `pad` (where needed) and `depthwise`, whose domain is N, *spatial, O.
 
     Output channel o reads channel o // per_channel.
     """
     window = tuple(int(extent) for extent in kernel.shape[:-1])
     out = output_extents(_extents(x), window, op.strides, op.dilation, op.padding)
-    rounded = (*out[:-1], round_up(out[-1], layout.columns))
-    filters, multiplier = int(kernel.shape[-1]), per_channel
-    channels = -(-filters // multiplier)
-    source = padded(x, op.padding, rounded, window, op.strides, op.dilation, f32(0.0), channels)
+    source = padded(x, op.padding, out, window, op.strides, op.dilation, f32(0.0))
     taps = [te.reduce_axis((0, extent), f"k{axis}") for axis, extent in enumerate(window)]
 
     def element(n: Expr, *indices: Expr) -> Expr:
         *position, o = indices
         where = [p * s + k * d for p, s, k, d in zip(position, op.strides, taps, op.dilation, strict=True)]
-        channel = o if multiplier == 1 else o // multiplier
+        channel = o if per_channel == 1 else o // per_channel
         return te.sum(source(n, *where, channel) * kernel(*taps, o), axis=taps)
 
-    result = te.compute((x.shape[0], *rounded, filters), element, name="depthwise")
+    filters = int(x.shape[-1]) * per_channel
+    result = te.compute((x.shape[0], *out, filters), element, name="depthwise")
     return lambda *indices: result(*indices)
 
 

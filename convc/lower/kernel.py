@@ -39,6 +39,7 @@ from convc.lower.shape import transpose
 from convc.lower.slice import slice_
 from convc.lower.softmax import softmax
 from convc.lower.standardize import standardize
+from convc.lower.strassen import PackedStrassen, is_possible, strassen
 from convc.lower.take import take, take_along
 from convc.lower.top_k import top_k
 from convc.lower.winograd import PackedWinograd, tiles, winograd
@@ -106,7 +107,7 @@ def arguments_of(group: Group, layout: Layout, *, bounded: bool) -> tuple[Argume
         view = frame.source_view if node is anchor.inputs[0] else frame.view
         type_ = TensorType(view(node.type.shape), node.type.dtype)
         overread = 0
-        if frame.pointwise and node is anchor.inputs[0] and not bounded:
+        if frame.pointwise and node is anchor.inputs[0] and not bounded and not layout.strassen:
             rows, depth = type_.shape[-2:]
             overread = (round_up(rows, layout.columns) - rows) * depth * type_.dtype.size
         elif isinstance(anchor.op, ops.MatMul) and node is anchor.inputs[0] and not bounded:
@@ -156,6 +157,11 @@ def lower(group: Group, layout: Layout, *, bounded: bool) -> Kernel:
     if choices := _winograd_tiles(group.anchor, layout):
         window = group.anchor.inputs[1].type.shape[:2]
         func = func.with_attr("winograd", [list(window), *map(list, choices)])
+    # Strassen's sums mix rows: of one sample only, so that what is not finite in one stays out of the others.
+    if frame.pointwise and group.anchor.type.shape[0] == 1:
+        channels, filters = group.anchor.inputs[1].type.shape[-2:]
+        if is_possible(contraction(group.anchor), channels, filters, layout.lanes):
+            func = func.with_attr("strassen", True)
     if isinstance(group.anchor.op, ops.MatMul):
         func = func.with_attr(PRODUCT, True)
     return Kernel(name, func, arguments)
@@ -188,6 +194,9 @@ def _packed(anchor: Node, weights: Node, frame: Frame, layout: Layout) -> Argume
     if isinstance(anchor.op, ops.Recurrent):
         gates = PackedGates(anchor.op.gates, layout.lanes)
         return Argument(weights, TensorType(gates.shape(weights.type.shape)), gates)
+    if layout.strassen:
+        factors = PackedStrassen(layout.lanes)
+        return Argument(weights, TensorType(factors.shape(weights.type.shape)), factors)
     packed: Packing = packing(contraction(anchor), weights.type, layout)
     if layout.winograd:
         packed = PackedWinograd(layout.lanes, layout.winograd)
@@ -201,19 +210,21 @@ def _anchor(
     inputs = [tensors[source] for source in node.inputs]
     x = inputs[0]
     match node.op:
+        case ops.Conv() | ops.Dense() if layout.strassen:
+            return strassen(x, inputs[1], layout)
         case ops.Conv() | ops.Dense() if frame.pointwise:
             return dense(x, inputs[1], layout, bounded=bounded)
         case ops.Conv() as op if layout.winograd:
             return winograd(op, x, inputs[1], node.inputs[1].type.shape[:2], layout)
         case ops.Conv() as op if op.is_depthwise(node.inputs[1].type):
             per_channel = node.type.shape[-1] // node.inputs[0].type.shape[-1]
-            return depthwise(op, x, inputs[1], per_channel, layout)
+            return depthwise(op, x, inputs[1], per_channel)
         case ops.Conv() | ops.Dense():
             return conv(contraction(node), x, inputs[1], layout)
         case ops.MatMul() as op:
             return matmul(op, x, inputs[1], layout, bounded=bounded)
         case ops.Pool() as op:
-            return pool(op, x, layout)
+            return pool(op, x)
         case ops.Reduce() as op:
             return reduce(op, frame.axes(op.axes), x, node.inputs[0].type.shape, layout)
         case ops.Standardize() as op:

@@ -14,20 +14,14 @@ class Layout:
 
     Filters are packed in blocks of `lanes`; the last two spatial output extents are computed up to multiples of
     `rows` and `columns` (the surplus is never stored). `winograd`: by Winograd's algorithm in such tiles, `columns` of
-    them.
+    them; `strassen`: by Strassen's, `columns` being the rows of two register tiles.
     """
 
     lanes: int
     rows: int = 1
     columns: int = 1
     winograd: Tile | None = None
-
-
-def whole_vectors(channels: int, lanes: int) -> int:
-    """`channels` with as many more as make whole vectors of `lanes`, or of half as many where those fit as they are."""
-    if channels % lanes == 0 or channels % max(lanes // 2, 1) == 0:
-        return channels
-    return round_up(channels, min(lanes, 1 << (channels - 1).bit_length()))
+    strassen: bool = False
 
 
 def round_up(extent: int, multiple: int) -> int:

@@ -12,8 +12,16 @@ Expr = Any
 """A TVM expression; TVM ships no types."""
 
 LOG2E = 1.4426950408889634
+LN2 = 0.6931471805599453
 LN2_HIGH, LN2_LOW = 0.693359375, -2.12194440e-4
 """ln 2 split so that n * LN2_HIGH is exact in float32 (Cody and Waite)."""
+POWER = (8.29027223e-3, 4.18981608e-2, 1.66676381e-1, 4.99991477e-1, 9.99999706e-1, 1.0)
+"""e**r for |r| <= ln2/2, highest power first: the polynomial of least relative error, 9.2e-8."""
+POWER_LESS_ONE = (1.38825166e-3, 8.36654730e-3, 4.16672007e-2, 1.66665434e-1, 4.99999981e-1, 1.0)
+"""(e**r - 1) / r for |r| <= ln2/2, in the same way: 1.3e-8."""
+LOGARITHM = (5.36482104e-3, -3.00657805e-2, 7.92045185e-2, -1.37538011e-1, 1.91536544e-1,
+             -2.48571636e-1, 3.33213226e-1, -4.99996480e-1, 1.0)  # fmt: skip
+"""log(1 + e) / e for e from 0 to 1, in the same way: 3.3e-8."""
 LARGEST = 3.4028234663852886e38
 """The largest float32; a larger one is infinite."""
 SMALLEST = 1.1754943508222875e-38
@@ -76,79 +84,100 @@ def power_of_two(n: Expr) -> Expr:
     return tirx.reinterpret("float32", tirx.shift_left(tirx.Cast("int32", n) + 127, i32(23)))
 
 
-def exp(x: Expr) -> Expr:
-    """e to the x by range reduction to [-ln2/2, ln2/2] and a polynomial of degree 6 (Cephes' expf).
+def reduced(
+    x: Expr, scale: float, limit: float, use: Callable[[Expr, Expr], Expr], ln2: tuple[float, ...] = (LN2,)
+) -> Expr:
+    """`use` of 2**n and r, where e**(scale * y) = 2**n * e**r with |r| <= ln2/2, and y is x limited to [-limit, limit].
 
-    Below -87.3 the result is the smallest normal number, above 88.3 it stays finite: no infinities, no denormals.
+    |scale * limit| is at most 87.3. n is rounded by the addition of 1.5 * 2**23, whose last place is one; 127 more make
+    the last bits of the sum those of 2**n. With one constant `ln2`, the error of r is 2e-9 |n|; on machines without
+    multiply-adds it is that of rounding x.
     """
-    return _exp(x, -87.33654, 88.37626, lambda value, n: value * power_of_two(n))
+    shift = 1.5 * 2**23 + 127
+
+    def of_sum(y: Expr, t: Expr) -> Expr:
+        power = tirx.reinterpret("float32", tirx.shift_left(bits(t), i32(23)))
+        rest = y if scale == 1 else y * f32(scale)
+        for part in ln2:
+            rest = rest - (t - f32(shift)) * f32(part)
+        return let(rest, lambda r: use(power, r))
+
+    limited = te.min(f32(limit), te.max(f32(-limit), x))  # In this order NaN is kept.
+    return let(limited, lambda y: let(y * f32(scale * LOG2E) + f32(shift), lambda t: of_sum(y, t)))
+
+
+def exp(x: Expr) -> Expr:
+    """e to the x, where x is limited to [-87.3, 87.3]: no infinities, no denormals."""
+    return reduced(x, 1.0, 87.3, lambda power, r: polynomial(r, POWER) * power, (LN2_HIGH, LN2_LOW))
 
 
 def exp_to_infinity(x: Expr) -> Expr:
-    """e to the x, for all x: denormals below -87.3, infinite from 88.73 on."""
+    """e to the x, for all x, to 1 unit in the last place: denormals below -87.3, infinite from 88.73 on.
 
-    def scale(value: Expr, n: Expr) -> Expr:
-        """By two powers of two, for n may be 128, and value then below one."""
+    By range reduction to [-ln2/2, ln2/2] and a polynomial of degree 6 (Cephes' expf).
+    """
+
+    def scaled(n: Expr, r: Expr) -> Expr:
+        """By two powers of two, for n may be 128, and the value then below one."""
+        p = polynomial(r, (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 0.5))
+        value = p * r * r + r + f32(1.0)
         return let(te.floor(n * f32(0.5)), lambda half: value * power_of_two(half) * power_of_two(n - half))
 
-    return _exp(x, -104.0, 89.0, scale)
-
-
-def _exp(x: Expr, low: float, high: float, scale: Callable[[Expr, Expr], Expr]) -> Expr:
-    def scaled(n: Expr, r: Expr) -> Expr:
-        p = polynomial(r, (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 0.5))
-        return scale(p * r * r + r + f32(1.0), n)
-
-    def reduced(limited: Expr, n: Expr) -> Expr:
+    def rest(limited: Expr, n: Expr) -> Expr:
         return let(limited - n * f32(LN2_HIGH) - n * f32(LN2_LOW), lambda r: scaled(n, r))
 
     return let(
-        clamp(x, low, high),
-        lambda limited: let(te.floor(limited * f32(LOG2E) + f32(0.5)), lambda n: reduced(limited, n)),
+        clamp(x, -104.0, 89.0),
+        lambda limited: let(te.floor(limited * f32(LOG2E) + f32(0.5)), lambda n: rest(limited, n)),
     )
+
+
+def over_one_plus_exp(numerator: Expr, x: Expr) -> Expr:
+    """numerator / (1 + exp(-x))."""
+    return reduced(x, -1.0, 87.3, lambda power, r: numerator / (polynomial(r, POWER) * power + f32(1.0)))
 
 
 def sigmoid(x: Expr) -> Expr:
     """1 / (1 + exp(-x))."""
-    return f32(1.0) / (f32(1.0) + exp(f32(0.0) - x))
+    return over_one_plus_exp(f32(1.0), x)
 
 
-def expm1(x: Expr, power: Callable[[Expr], Expr] = exp) -> Expr:
-    """exp(x) - 1 without cancellation near zero: a Taylor polynomial within 0.35 of it, else `power` minus one."""
+def expm1(x: Expr) -> Expr:
+    """exp(x) - 1, where x is limited to [-87.3, 87.3], without cancellation near zero."""
+    return _expm1(x, 1.0, 87.3)
+
+
+def _expm1(x: Expr, scale: float, limit: float) -> Expr:
+    """2**n (e**r - 1) + (2**n - 1), which is e**r - 1 near zero."""
+
+    def joined(power: Expr, r: Expr) -> Expr:
+        return polynomial(r, POWER_LESS_ONE) * r * power + (power - f32(1.0))
+
+    return reduced(x, scale, limit, joined)
+
+
+def expm1_to_infinity(x: Expr) -> Expr:
+    """exp(x) - 1 for all x: a Taylor polynomial within 0.35 of zero, else by `exp_to_infinity`."""
 
     def joined(x: Expr) -> Expr:
         near = x * polynomial(x, (1 / 40320, 1 / 5040, 1 / 720, 1 / 120, 1 / 24, 1 / 6, 0.5, 1.0))
-        return select(te.abs(x) < f32(0.35), near, power(x) - f32(1.0))
+        return select(te.abs(x) < f32(0.35), near, exp_to_infinity(x) - f32(1.0))
 
     return let(x, joined)
 
 
 def tanh(x: Expr) -> Expr:
-    """Hyperbolic tangent: an odd polynomial below 0.625 (Cephes' tanhf), 1 - 2 / (exp(2x) + 1) above."""
-    small = (-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1)
-
-    def joined(x: Expr, s: Expr, far: Expr) -> Expr:
-        signed = tirx.Select(x < f32(0.0), f32(0.0) - far, far)
-        return tirx.Select(te.abs(x) < f32(0.625), polynomial(s, small) * s * x + x, signed)
-
-    def split(x: Expr) -> Expr:
-        far = f32(1.0) - f32(2.0) / (exp(te.abs(x) + te.abs(x)) + f32(1.0))
-        return let(x * x, lambda s: let(far, lambda far: joined(x, s, far)))
-
-    return let(x, split)
+    """Hyperbolic tangent: m / (m + 2) with m = exp(2x) - 1. Beyond 9.02 it is 1 in float32."""
+    return let(_expm1(x, 2.0, 9.02), lambda m: m / (m + f32(2.0)))
 
 
 def log1p_of_exp(x: Expr) -> Expr:
-    """log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)), log1p by 2 atanh(e / (2 + e)) as a series."""
-    odd = tuple(1 / k for k in range(17, 0, -2))
+    """log(1 + exp(x)) = max(x, 0) + log1p(e) with e = exp(-|x|), at most 1."""
 
-    def series(x: Expr, s: Expr) -> Expr:
-        return let(s * s, lambda s2: te.max(x, f32(0.0)) + f32(2.0) * s * polynomial(s2, odd))
+    def joined(x: Expr) -> Expr:
+        return te.max(x, f32(0.0)) + let(exp(f32(0.0) - te.abs(x)), lambda e: e * polynomial(e, LOGARITHM))
 
-    def of_power(x: Expr, e: Expr) -> Expr:
-        return let(e / (f32(2.0) + e), lambda s: series(x, s))
-
-    return let(x, lambda x: let(exp(f32(0.0) - te.abs(x)), lambda e: of_power(x, e)))
+    return let(x, joined)
 
 
 def log(x: Expr) -> Expr:
@@ -266,6 +295,21 @@ def erf(x: Expr) -> Expr:
         return c * polynomial(s, top) / polynomial(s, bottom)
 
     return let(clamp(x, -4.0, 4.0), lambda c: let(c * c, lambda s: ratio(c, s)))
+
+
+def gelu(x: Expr) -> Expr:
+    """x (1 + erf(x / sqrt(2))) / 2, where erf is an odd rational function within 3.9e-8 of it on [-5.5, 5.5]."""
+    top = (2.23514038e-10, -4.41646448e-08, 6.48215885e-06, 3.40751569e-04, 9.01835329e-03, 7.18448248e-02,
+           7.97884309e-01)  # fmt: skip
+    bottom = (6.23270967e-05, 1.83065445e-03, 2.90916088e-02, 2.56708706e-01, 1.0)
+
+    def ratio(x: Expr, c: Expr, s: Expr) -> Expr:
+        return let(polynomial(s, bottom), lambda below: f32(0.5) * x * (below + c * polynomial(s, top)) / below)
+
+    def limited(x: Expr) -> Expr:
+        return let(te.min(f32(5.5), x), lambda c: let(c * c, lambda s: ratio(x, c, s)))
+
+    return let(te.max(f32(-5.5), x), limited)
 
 
 def erfc(x: Expr) -> Expr:

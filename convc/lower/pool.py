@@ -8,19 +8,17 @@ from tvm import te
 
 from convc import ops
 from convc.lower.anchor import Anchor, padded
-from convc.lower.layout import Layout, whole_vectors
 from convc.lower.math import Expr, f32
 
 
-def pool(op: ops.Pool, x: te.Tensor, layout: Layout) -> Anchor:
-    """Blocks `pad` (where needed) and `pool`, whose domain is the output's with channels in whole vectors."""
+def pool(op: ops.Pool, x: te.Tensor) -> Anchor:
+    """Blocks `pad` (where needed) and `pool`, whose domain is the output's."""
     rank = len(op.window)
     ones = (1,) * rank
     out = op.extents(tuple(int(extent) for extent in x.shape[1:-1]))
     maximum = isinstance(op, ops.MaxPool)
     outside = te.min_value("float32") if maximum else f32(0.0)
-    channels = whole_vectors(int(x.shape[-1]), layout.lanes)
-    source = padded(x, op.padding, out, op.window, op.strides, ones, outside, channels)
+    source = padded(x, op.padding, out, op.window, op.strides, ones, outside)
     taps = [te.reduce_axis((0, extent), f"k{axis}") for axis, extent in enumerate(op.window)]
 
     def element(n: Expr, *indices: Expr) -> Expr:
@@ -29,7 +27,7 @@ def pool(op: ops.Pool, x: te.Tensor, layout: Layout) -> Anchor:
         reducer = te.max if maximum else te.sum
         return reducer(source(n, *where, channel), axis=taps)
 
-    result = te.compute((x.shape[0], *out, channels), element, name="pool")
+    result = te.compute((x.shape[0], *out, x.shape[-1]), element, name="pool")
     if not isinstance(op, ops.AvgPool):
         return lambda *indices: result(*indices)
     return lambda *indices: _mean(op, result(*indices), x, indices)

@@ -11,7 +11,7 @@ from convc import ops
 from convc.ir import Op
 from convc.lower import angles, math
 from convc.lower.double import cbrt
-from convc.lower.math import Expr, clamp, exp_to_infinity, expm1, f32, let, select, with_sign_of
+from convc.lower.math import Expr, clamp, exp_to_infinity, f32, let, select, with_sign_of
 
 _FUNCTIONS: Final[dict[type[Op], Callable[[Expr], Expr]]] = {
     ops.Abs: te.abs,
@@ -29,7 +29,7 @@ _FUNCTIONS: Final[dict[type[Op], Callable[[Expr], Expr]]] = {
     ops.Erfc: math.erfc,
     ops.Erfinv: math.erfinv,
     ops.Exp: exp_to_infinity,
-    ops.Expm1: lambda x: expm1(x, exp_to_infinity),
+    ops.Expm1: math.expm1_to_infinity,
     ops.Floor: te.floor,
     ops.Log: math.log,
     ops.Log1p: math.log1p,

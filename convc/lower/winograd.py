@@ -17,7 +17,7 @@ from convc import ops
 from convc.ir import Array, Shape
 from convc.lower.anchor import Anchor, Packing, SeparableMap, padded
 from convc.lower.cook_toom import Matrix, Transforms, transforms
-from convc.lower.layout import Layout, Tile, round_up
+from convc.lower.layout import Layout, Tile
 from convc.lower.math import Expr, f32
 
 TILES: dict[tuple[int, int], tuple[Tile, ...]] = {
@@ -72,29 +72,30 @@ def tiles(op: ops.Conv, window: Shape, channels: int, filters: int, lanes: int) 
 
 
 def winograd(op: ops.Conv, x: te.Tensor, kernel: te.Tensor, window: Shape, layout: Layout) -> Anchor:
-    """Blocks `pad`, `rows_in` and `input` (B' d B), `conv` (the products), `rows_out`; the other half of A is read.
+    """Blocks `pad`, `rows_in` and `input` (B' d B), `conv` (the products), `rows_out` and `tile` (A' m A).
 
-    Tiles are n, ty, tx; tx is rounded up to the layout's columns.
+    Tiles are n, ty, tx. Block `tile` says in its annotations the `padding` above and left of the input, and the
+    matrices: `input_rows` and `input_columns` for B', `output_rows` and `output_columns` for A'.
     """
     assert layout.winograd is not None
     vertical, horizontal = (transforms(*pair) for pair in zip(layout.winograd, window, strict=True))
     batch, height, width, channels = (int(extent) for extent in x.shape)
     (top, bottom), (left, right) = op.padding
     down = -(-(height + top + bottom - window[0] + 1) // vertical.outputs)
-    across = round_up(-(-(width + left + right - window[1] + 1) // horizontal.outputs), layout.columns)
+    across = -(-(width + left + right - window[1] + 1) // horizontal.outputs)
     blocks, lanes = int(kernel.shape[2]), int(kernel.shape[4])
     extents = (down * vertical.outputs, across * horizontal.outputs)
     source = padded(x, op.padding, extents, window, (1, 1), (1, 1), f32(0.0))
     rows_in = te.compute(
         (batch, down, across, channels, vertical.products, horizontal.products),
-        lambda n, ty, tx, c, i, s: _combine(
+        lambda n, ty, tx, c, i, s: combine(
             vertical.input, i, lambda r: source(n, ty * vertical.outputs + r, tx * horizontal.outputs + s, c)
         ),
         name="rows_in",
     )
     transformed = te.compute(
         (vertical.products, horizontal.products, batch, down, across, channels),
-        lambda i, j, n, ty, tx, c: _combine(horizontal.input, j, lambda s: rows_in(n, ty, tx, c, i, s)),
+        lambda i, j, n, ty, tx, c: combine(horizontal.input, j, lambda s: rows_in(n, ty, tx, c, i, s)),
         name="input",
     )
     channel = te.reduce_axis((0, channels), "c")
@@ -107,20 +108,38 @@ def winograd(op: ops.Conv, x: te.Tensor, kernel: te.Tensor, window: Shape, layou
     )
     rows_out = te.compute(
         (batch, down, across, blocks, vertical.outputs, horizontal.products, lanes),
-        lambda n, ty, tx, block, u, j, lane: _combine(
+        lambda n, ty, tx, block, u, j, lane: combine(
             vertical.output, u, lambda i: products(i, j, n, ty, tx, block, lane)
         ),
         name="rows_out",
     )
+    tile = te.compute(
+        (batch, down, across, blocks, vertical.outputs, horizontal.outputs, lanes),
+        lambda n, ty, tx, block, u, v, lane: combine(
+            horizontal.output, v, lambda j: rows_out(n, ty, tx, block, u, j, lane)
+        ),
+        name="tile",
+        attrs={
+            "padding": [top, left],
+            "input_rows": _lists(vertical.input),
+            "input_columns": _lists(horizontal.input),
+            "output_rows": _lists(vertical.output),
+            "output_columns": _lists(horizontal.output),
+        },
+    )
 
     def read(n: Expr, y: Expr, x: Expr, o: Expr) -> Expr:
-        where = (n, y // vertical.outputs, x // horizontal.outputs, o // lanes, y % vertical.outputs)
-        return _combine(horizontal.output, x % horizontal.outputs, lambda j: rows_out(*where, j, o % lanes))
+        where = (n, y // vertical.outputs, x // horizontal.outputs, o // lanes)
+        return tile(*where, y % vertical.outputs, x % horizontal.outputs, o % lanes)
 
     return read
 
 
-def _combine(matrix: Matrix, row: Expr, term: Any) -> Expr:
+def _lists(matrix: Matrix) -> list[list[float]]:
+    return [list(row) for row in matrix]
+
+
+def combine(matrix: Matrix, row: Expr, term: Any) -> Expr:
     """matrix[row] times the vector of term(0), term(1), …: a choice that goes when `row` is unrolled."""
     sums = []
     for coefficients in matrix:

@@ -9,6 +9,7 @@ from convc.schedules.cpu.reduce import ReduceRule
 from convc.schedules.cpu.resample import ResampleRule
 from convc.schedules.cpu.softmax import SoftmaxRule
 from convc.schedules.cpu.standardize import StandardizeRule
+from convc.schedules.cpu.strassen import StrassenRule
 from convc.schedules.cpu.top_k import TopKRule
 from convc.schedules.cpu.window import WindowRule
 from convc.schedules.cpu.winograd import WinogradRule
@@ -16,6 +17,7 @@ from convc.schedules.rule import Rule
 
 RULES: tuple[Rule, ...] = (
     WinogradRule(),
+    StrassenRule(),
     MatMulRule(),
     ConvRule(),
     WindowRule("depthwise"),

@@ -1,4 +1,4 @@
-"""Depthwise convolution and pooling: a tile of columns by one vector of channels, the window unrolled around it."""
+"""Depthwise convolution and pooling: register tiles of rows by columns by one vector of channels."""
 
 from __future__ import annotations
 
@@ -6,20 +6,27 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, ClassVar
 
-from convc.schedules.cpu.loops import parallel, simple, store_tile, vectorize
+from convc.schedules.cpu.loops import PARALLEL_WORK
+from convc.schedules.cpu.sliding import Tile, slide
 from convc.schedules.rule import KernelView, Knobs, Rule
 from convc.target import Target
 
-UNROLLED_TAPS = 25
-"""Windows of up to this many taps are unrolled whole; larger ones keep a loop over their first axis."""
+BAND = 2
+"""Rows of a register tile: what they both read is read once from behind the L1 cache."""
+WIDE, NARROW = 7, 4
+"""Columns of a register tile where the multiplications are the limit, and where the memory is: it is read line by line
+then, each from a stream of its own, and the hardware follows few streams."""
+MANY_TAPS = 16
+"""From this many on, the multiplications of a window are the limit."""
 
 
 @dataclass(frozen=True)
 class WindowKnobs(Knobs):
-    """`chunk` output rows to a task: what they read is padded, and stays in the cache, together."""
+    """The register tile is `band` rows x `tile` columns x one vector of `lanes` channels."""
 
+    band: int = 1
     tile: int = 1
-    chunk: int = 1
+    lanes: int = 1
 
 
 class WindowRule(Rule):
@@ -34,50 +41,17 @@ class WindowRule(Rule):
         return kernel.has(self.block)
 
     def choose(self, kernel: KernelView, target: Target) -> WindowKnobs:
-        (_, *spatial, channels), _ = kernel.domain(self.block)
-        room = min(spatial[-1], target.vector_registers // 2 - 2)
-        tile = max((c for c in range(1, room + 1) if spatial[-1] % c == 0), default=1)
-        if tile < room // 2 and self.block == "depthwise" and kernel.has("pad"):
-            tile = min(range(max(room // 2, 1), room + 1), key=lambda c: (-(-spatial[-1] // c) * c, -c))
+        (batch, *spatial, channels), window = kernel.domain(self.block)
+        lanes = min(target.lanes, 1 << (channels.bit_length() - 1))
         rows = spatial[-2] if len(spatial) > 1 else 1
-        width = spatial[-1] * channels * 4
-        fitting = [c for c in range(1, rows + 1) if rows % c == 0 and rows // c >= 8 and c * width <= target.l2 // 4]
-        columns = tile if self.block == "depthwise" else 1
-        return WindowKnobs(columns=columns, tile=tile, chunk=max(fitting, default=1))
+        band = BAND if batch * prod(spatial[:-2]) * -(-rows // BAND) >= 2 * target.cores else 1
+        size = prod(int(extent) for extent in kernel.func.params[0].shape) * 4
+        waits = size > target.l2 * 3 // 2 and prod(window) < MANY_TAPS
+        most = min(NARROW if waits else WIDE, (target.vector_registers - 2) // (BAND + 1))
+        tile = -(-spatial[-1] // -(-spatial[-1] // most))
+        return WindowKnobs(band=band, tile=tile, lanes=lanes)
 
     def schedule(self, kernel: KernelView, knobs: WindowKnobs, target: Target) -> Any:
-        sch, block, out = kernel.sch, kernel.block(self.block), kernel.block("out")
-        spatial, taps = kernel.domain(self.block)
         work = prod(kernel.extents(self.block))
-        loops = kernel.loops(self.block)
-        n, *space, channel = loops[: len(spatial)]
-        reduction = loops[len(spatial) :]
-        *outer, column = space
-        column, columns = sch.split(column, [None, knobs.tile])
-        lanes = next(width for width in (target.lanes, target.lanes // 2, spatial[-1]) if spatial[-1] % width == 0)
-        channel, lane = sch.split(channel, [None, lanes])
-        inside = []
-        if outer:
-            chunk, row = sch.split(outer[-1], [None, knobs.chunk])
-            outer, inside = [*outer[:-1], chunk], [row]
-        order = [n, *outer, *inside, column, channel]
-        sch.reorder(*order, *reduction, columns, lane)
-        if outer:
-            task, rest = parallel(kernel, order[: 1 + len(outer)], work), [*inside, column, channel]
-        else:
-            task, rest = parallel(kernel, order, work), []
-        innermost = rest[-1] if rest else task
-        sch.set_scope(block, 0, "local")
-        sch.reverse_compute_at(out, innermost)
-        if kernel.has("pad") and not outer:
-            simple(kernel, kernel.block("pad"), target)
-        elif kernel.has("pad"):
-            sch.compute_at(kernel.block("pad"), task)
-            vectorize(kernel, kernel.loops("pad")[-1], target.lanes)
-        store_tile(kernel, 1 + len(rest), lanes)
-        for loop in reduction if prod(taps) <= UNROLLED_TAPS else reduction[1:]:
-            sch.unroll(loop)
-        sch.unroll(columns)
-        sch.vectorize(lane)
-        sch.decompose_reduction(block, reduction[0])
-        return kernel.func
+        tile = Tile(knobs.band, knobs.tile, knobs.lanes)
+        return slide(kernel, self.block, tile, is_parallel=work >= PARALLEL_WORK)

@@ -1,23 +1,41 @@
-"""Winograd's convolution: transforms and products of a chunk of tiles in one task, while they are in the cache."""
+"""Winograd's convolution: in which tiles, in which loops, and where it is faster than the sums as they are defined."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from math import prod
+from math import hypot, prod
 from typing import Any, ClassVar
 
-from convc.schedules.cpu.conv import best_tile
-from convc.schedules.cpu.loops import parallel, vectorize
-from convc.schedules.rule import KernelView, Knobs, Loop, Rule
+from convc.schedules.cpu.loops import PARALLEL_WORK
+from convc.schedules.cpu.winograd_loops import write_out
+from convc.schedules.cpu.winograd_stages import Blocking
+from convc.schedules.rule import KernelView, Knobs, Rule
 from convc.target import Target
 
-FLOPS_SHARE = 0.8
-"""Share of the FMA peak that products reach, direct or not: measured."""
+LOST = 0.1
+"""Share of the FMA peak that products do not reach, direct or not, for each FMA in a cycle: the Xeon's, measured,
+halved for Zen 4."""
 
-CACHE_BYTES = 6.0
-"""Bytes per cycle of one core from the L2 cache, strided as the transforms are: measured."""
+BROADCAST_CYCLES, WEIGHT_CYCLES = 0.25, 0.9
+"""What a broadcast of an input and a vector of weights add to a step of two FMAs per cycle: those of `conv`."""
 
-GAIN = 0.9
+HIDDEN_LOADS = 0.125
+"""Share of that where a core begins one FMA per cycle, and has the same load ports: fitted to a few layers on Zen 4."""
+
+LATENCY = 4
+"""Cycles of an FMA: a step of fewer accumulators waits for them."""
+
+LAST_LEVEL = 16 << 20
+"""Bytes of weights that stay in the last-level cache from a task to the next."""
+
+RESIDENT = 3.0
+"""How many times faster they are read there: an estimate, below the ratio of Zen 4's bandwidths."""
+
+DEPTH = 256
+"""Channels in a sum, at most: see `convc.lower.contraction` about rounding errors."""
+
+GAIN = 0.85
 """Winograd is chosen where the model says that it takes less than this share of the direct convolution's time."""
 
 Tile = tuple[int, int]
@@ -25,15 +43,18 @@ Tile = tuple[int, int]
 
 @dataclass(frozen=True)
 class WinogradKnobs(Knobs):
-    """The register tile is rows x columns tiles x vectors; a task is `chunk` rows of tiles."""
+    """The register tile is `columns` tiles x `vectors`, the sums of `depth` channels. A task has `groups` such tiles;
+    0: each stage goes over all of them before the next one. `fetches`: weights are fetched ahead."""
 
     vectors: int = 1
-    chunk: int = 1
+    depth: int = 1
+    groups: int = 0
+    fetches: bool = True
 
 
 class WinogradRule(Rule):
-    """Blocks `rows_in`, `input`, `conv`, `rows_out` and `out`, maybe `pad`; before that, a convolution that could have
-    them (the attribute `winograd`)."""
+    """Blocks `rows_in`, `input`, `conv`, `rows_out`, `tile` and `out`, maybe `pad`; before that, a convolution that
+    could have them (the attribute `winograd`)."""
 
     name: ClassVar[str] = "winograd"
     exact: ClassVar[bool] = False
@@ -41,120 +62,99 @@ class WinogradRule(Rule):
     def applies(self, kernel: KernelView, target: Target) -> bool:
         if "winograd" not in kernel.func.attrs:
             return False
-        (window, *tiles), (channels, filters) = _choices(kernel), _channels(kernel)
-        (batch, height, width, *_), _ = kernel.domain("conv")
-        direct = 2 * prod(window) * channels * filters * batch * height * width / _flops(target)
-        return min(_cycles(kernel, tile, target) for tile in tiles) < GAIN * direct
+        layer = _layer(kernel)
+        products = layer.batch * layer.height * layer.width * prod(layer.window) * layer.channels * layer.filters
+        direct = products / target.lanes / (target.fma_per_cycle * (1 - LOST * target.fma_per_cycle)) / target.cores
+        return _cycles(layer, _best(layer, target), target, target.cores) < GAIN * direct
 
     def choose(self, kernel: KernelView, target: Target) -> WinogradKnobs:
-        (window, *tiles), (channels, _) = _choices(kernel), _channels(kernel)
-        (_, height, width, blocks, _), _ = kernel.domain("conv")
-        tile = min(tiles, key=lambda tile: _cycles(kernel, tile, target))
-        down, across = -(-height // tile[0]), -(-width // tile[1])
-        rows, columns, vectors = best_tile([across], blocks, channels, target, rounds=True)
-        per_row = _products(window, tile) * across * channels * 8
-        fitting = [c for c in range(1, down + 1) if down % c == 0 and down // c >= 2 * target.cores]
-        chunk = max((c for c in fitting if c * per_row <= target.l2 // 2), default=1)
-        return WinogradKnobs(rows=rows, columns=columns, winograd=tile, vectors=vectors, chunk=chunk)
+        return _best(_layer(kernel), target)
 
     def schedule(self, kernel: KernelView, knobs: WinogradKnobs, target: Target) -> Any:
         work = prod(kernel.extents("conv"))
-        lanes = kernel.domain("conv")[0][-1]
-        task = self._outputs(kernel, knobs, lanes, work)
-        self._products(kernel, knobs, task, lanes)
-        self._inputs(kernel, task, target)
-        return kernel.func
-
-    def _outputs(self, kernel: KernelView, knobs: WinogradKnobs, lanes: int, work: int) -> Loop:
-        """Block `out` around everything: a task per chunk, then a tile's outputs from its products."""
-        sch, out = kernel.sch, kernel.block("out")
-        n, y, x, o = kernel.loops("out")
-        assert knobs.winograd is not None
-        chunk, down, u = sch.split(y, [None, knobs.chunk, knobs.winograd[0]])
-        across, v = sch.split(x, [None, knobs.winograd[1]])
-        block, lane = sch.split(o, [None, lanes])
-        sch.reorder(n, chunk, down, across, block, u, v, lane)
-        task = parallel(kernel, [n, chunk], work)
-        rows = kernel.block("rows_out")
-        sch.set_scope(rows, 0, "local")
-        sch.compute_at(rows, block)
-        for loop in kernel.loops("rows_out")[len(sch.get_loops(out)) - 3 : -1]:
-            sch.unroll(loop)
-        sch.vectorize(kernel.loops("rows_out")[-1])
-        for loop in (u, v):
-            sch.unroll(loop)
-        sch.vectorize(lane)
-        return task
-
-    def _products(self, kernel: KernelView, knobs: WinogradKnobs, task: Loop, lanes: int) -> None:
-        """Block `conv` for the task's chunk: 36 products of matrices, each by register tiles."""
-        sch, block = kernel.sch, kernel.block("conv")
-        sch.compute_at(block, task, preserve_unit_loops=True)
-        i, j, n, down, across, filters, lane, channel = kernel.loops("conv")[1:]
-        store = sch.cache_write(block, 0, "local")
-        across, columns = sch.split(across, [None, knobs.columns])
-        filters, vectors = sch.split(filters, [None, knobs.vectors])
-        sch.reorder(i, j, n, down, across, filters, channel, columns, vectors, lane)
-        sch.reverse_compute_at(store, filters)
-        for loop in (columns, vectors):
-            sch.unroll(loop)
-        sch.vectorize(lane)
-        copies = sch.get_loops(store)[len(sch.get_loops(block)) - 4 :]
-        for loop in copies[:-1]:
-            sch.unroll(loop)
-        sch.vectorize(copies[-1])
-        sch.decompose_reduction(block, channel)
-
-    def _inputs(self, kernel: KernelView, task: Loop, target: Target) -> None:
-        """Blocks `input`, `rows_in` and `pad` for the task's chunk, a vector of channels of a tile at a time."""
-        sch = kernel.sch
-        sch.compute_at(kernel.block("input"), task, preserve_unit_loops=True)
-        i, j, n, down, across, channel = kernel.loops("input")[1:]
-        channel, lane = sch.split(channel, [None, target.lanes])
-        sch.reorder(n, down, across, channel, i, j, lane)
-        sch.set_scope(kernel.block("rows_in"), 0, "local")
-        sch.compute_at(kernel.block("rows_in"), channel, preserve_unit_loops=True)
-        inner = kernel.loops("rows_in")[5:]
-        *_, lane_in, row, column = inner
-        sch.reorder(row, column, lane_in)
-        for loop in (i, j, row, column):
-            sch.unroll(loop)
-        sch.vectorize(lane)
-        sch.vectorize(lane_in)
-        if kernel.has("pad"):
-            sch.compute_at(kernel.block("pad"), task)
-            vectorize(kernel, kernel.loops("pad")[-1], target.lanes)
+        blocking = Blocking(knobs.columns, knobs.vectors, knobs.depth, knobs.groups or None, knobs.fetches)
+        return write_out(kernel, blocking, is_parallel=work >= PARALLEL_WORK)
 
 
-def _choices(kernel: KernelView) -> list[Tile]:
-    """The window, and the tiles that the lowering offers for it."""
-    return [(int(pair[0]), int(pair[1])) for pair in kernel.func.attrs["winograd"]]
+@dataclass(frozen=True)
+class _Layer:
+    """The direct convolution that the kernel still is when a rule is chosen."""
+
+    window: Tile
+    tiles: tuple[Tile, ...]
+    """Those that the lowering offers."""
+    batch: int
+    height: int
+    width: int
+    channels: int
+    filters: int
+
+    def planes(self, tile: Tile) -> int:
+        """Multiplications for a tile, of one channel by one filter."""
+        return prod(outputs + taps - 1 for outputs, taps in zip(tile, self.window, strict=True))
+
+    def count(self, tile: Tile) -> int:
+        """Tiles of the output."""
+        return self.batch * -(-self.height // tile[0]) * -(-self.width // tile[1])
 
 
-def _products(window: Tile, tile: Tile) -> int:
-    """Multiplications for a tile, of one channel by one filter."""
-    return prod(outputs + taps - 1 for outputs, taps in zip(tile, window, strict=True))
-
-
-def _flops(target: Target) -> float:
-    """Operations per cycle of all cores."""
-    return 2 * target.fma_per_cycle * target.lanes * FLOPS_SHARE * target.cores
-
-
-def _cycles(kernel: KernelView, tile: Tile, target: Target) -> float:
-    """Cycles of all cores together for the convolution in such tiles: multiplications, and bytes."""
-    (window, *_), (channels, filters) = _choices(kernel), _channels(kernel)
-    (batch, height, width, *_), _ = kernel.domain("conv")
-    products = _products(window, tile)
-    tiles = batch * -(-height // tile[0]) * -(-width // tile[1])
-    weights = products * channels * filters * 4
-    moved = products * tiles * (channels + filters) * 8 / target.cores
-    traffic = weights / (CACHE_BYTES if weights <= target.l2 // 2 else target.memory_bytes) + moved / CACHE_BYTES
-    return 2 * products * channels * filters * tiles / _flops(target) + traffic
-
-
-def _channels(kernel: KernelView) -> tuple[int, int]:
-    """Channels and filters of the direct convolution that the kernel still is when a rule is chosen."""
-    (*_, blocks, lanes), taps = kernel.domain("conv")
+def _layer(kernel: KernelView) -> _Layer:
+    window, *tiles = ((int(pair[0]), int(pair[1])) for pair in kernel.func.attrs["winograd"])
+    (batch, height, width, blocks, lanes), taps = kernel.domain("conv")
     partial = prod(kernel.domain("partial")[1]) if kernel.has("partial") else 1
-    return prod(taps) * partial // prod(_choices(kernel)[0]), blocks * lanes
+    channels = prod(taps) * partial // prod(window)
+    return _Layer(window, tuple(tiles), batch, height, width, channels, blocks * lanes)
+
+
+def _best(layer: _Layer, target: Target) -> WinogradKnobs:
+    """The fastest ones, where a library runs on one core as often as on all."""
+    threads = {1, target.cores}
+    return min(_candidates(layer, target), key=lambda knobs: sum(n * _cycles(layer, knobs, target, n) for n in threads))
+
+
+def _candidates(layer: _Layer, target: Target) -> Iterator[WinogradKnobs]:
+    """Register tiles that leave registers for the operands; tasks whose transformed input fills half of the L2 cache at
+    most, or stages."""
+    lanes, registers = target.lanes, target.vector_registers
+    blocks = layer.filters // lanes
+    depth = max(d for d in range(lanes, min(layer.channels, DEPTH) + 1, lanes) if layer.channels % d == 0)
+    for tile in layer.tiles:
+        count, planes = layer.count(tile), layer.planes(tile)
+        fetches = planes * layer.channels * layer.filters * 4 > target.l2 // 2
+        for vectors in (v for v in range(1, min(blocks, 8) + 1) if blocks % v == 0):
+            most = min((registers - 4) // vectors, (registers - 1 - vectors) // vectors, count)
+            for columns in range(1, most + 1):
+                for groups in (0, 1, 2, 4):
+                    if groups * columns * planes * layer.channels * 4 <= target.l2 // 2:
+                        yield WinogradKnobs(
+                            columns=columns, winograd=tile, vectors=vectors, depth=depth, groups=groups, fetches=fetches
+                        )
+
+
+def _cycles(layer: _Layer, knobs: WinogradKnobs, target: Target, cores: int) -> float:
+    """Cycles until all cores are done: multiplications, beside which weights are fetched, and transforms."""
+    assert knobs.winograd is not None
+    planes, count = layer.planes(knobs.winograd), layer.count(knobs.winograd)
+    groups = -(-count // knobs.columns)
+    steps = planes * layer.channels * (layer.filters // target.lanes) / knobs.vectors
+    weights = planes * layer.channels * layer.filters * 4
+    moved = planes * count * (layer.channels + layer.filters) * 4
+    traffic = 2 * moved / target.cache_bytes
+    fetched = weights / target.memory_bytes if knobs.fetches else 0.0
+    if knobs.groups:
+        tasks = -(-groups // knobs.groups)
+        own = -(-tasks // cores)
+        products = own * knobs.groups * steps * _step(knobs, target)
+        fetched *= tasks if weights > LAST_LEVEL else 1 + (own - 1) / RESIDENT
+    else:
+        products = groups * steps * _step(knobs, target) / cores
+        if moved > target.l2 // 2:
+            traffic += 2 * moved / target.memory_bytes
+    return hypot(products, fetched) + traffic / cores
+
+
+def _step(knobs: WinogradKnobs, target: Target) -> float:
+    """Cycles of a step of the sum in a register tile."""
+    fma = knobs.columns * knobs.vectors / target.fma_per_cycle
+    loads = BROADCAST_CYCLES * knobs.columns + WEIGHT_CYCLES * knobs.vectors
+    return max(fma, LATENCY) + loads * (1.0 if target.fma_per_cycle > 1 else HIDDEN_LOADS)

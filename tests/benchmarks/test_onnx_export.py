@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 
 from benchmarks.onnx_export import WRITERS, channels_first, export
 from convc.errors import UnsupportedError
 from convc.ir import Array, Graph
-from convc.ops import BatchNorm, Conv, Log, Relu, Softmax, Standardize, evaluate
+from convc.ops import Add, BatchNorm, Conv, Log, Multiply, Relu, Softmax, Standardize, evaluate
 from convc.passes import optimize
 from tests.cases import ALL, fused
 from tests.cases.case import Case, case
@@ -119,6 +120,24 @@ def test_no_tensor_is_transposed_between_convolutions(tmp_path: Path) -> None:
 
 def test_a_batch_norm_that_no_weights_took_up_is_one_op(tmp_path: Path) -> None:
     assert kinds("bn_relu_conv", tmp_path) == ["BatchNormalization", "Relu", "Conv", "Identity"]
+
+
+def test_a_layer_norm_is_one_op_and_alone_is_transposed(tmp_path: Path) -> None:
+    transposed = ["Transpose", "LayerNormalization", "Transpose"]
+    assert kinds("layer_norm", tmp_path) == ["Conv", *transposed, "Identity"]
+
+
+def test_a_layer_norm_that_others_read_is_scaled_by_an_op_of_its_own(tmp_path: Path) -> None:
+    b = fused.Builder(np.random.default_rng(0))
+    norm = b.apply(Standardize((3,), 1e-6), b.input(2, 5, 4, 8))
+    scaled = b.apply(Add(), b.apply(Multiply(), norm, b.weights(8)), b.weights(8))
+    graph = Graph("net", tuple(b.inputs), (b.apply(Add(), scaled, norm),), ("y",))
+    (got,), (want,) = answers(graph, b.feeds, tmp_path), wanted(graph, b.feeds)
+    assert_close(got, want)
+
+
+def test_no_tensor_is_transposed_before_it_is_flattened(tmp_path: Path) -> None:
+    assert kinds("flattened_classifier", tmp_path) == ["Conv", "MaxPool", "Flatten", "Gemm", "Softmax", "Identity"]
 
 
 def test_another_models_answer_is_not_taken_for_the_right_one(tmp_path: Path) -> None:

@@ -169,11 +169,24 @@ def test_profile_covers_every_call(library: Path) -> None:
     report = json.loads(result.stdout)
     launches = artifact.read(library).launches
     assert [call["kernel"] for call in report["calls"]] == [launch.kernel for launch in launches]
-    assert sum(call["share"] for call in report["calls"]) == pytest.approx(1)
+    shares = sum(call["share"] for call in report["calls"])
+    assert shares + report["overhead_seconds"] / report["seconds"] == pytest.approx(1)
+    assert report["overhead_seconds"] > 0
     text = invoke("profile", library, "--runs", 1)
     assert text.exit_code == 0
     assert "conv" in text.stdout
     assert "GFLOP/s" in text.stdout
+    assert [line.split()[0] for line in text.stdout.splitlines()[-3:]] == ["overhead", "run", "the"]
+
+
+def test_profile_of_the_most_expensive_kernel(library: Path) -> None:
+    report = json.loads(invoke("profile", library, "--top", 1, "--json").stdout)
+    first, rest = report["calls"]
+    assert first["calls"] + rest["calls"] == len(artifact.read(library).launches)
+    assert "other kernel" in rest["kernel"]
+    assert first["seconds"] + rest["seconds"] == pytest.approx(report["kernel_seconds"])
+    text = invoke("profile", library, "--top", 1)
+    assert "other kernel" in text.stdout
 
 
 def test_inspect(library: Path) -> None:

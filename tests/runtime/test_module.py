@@ -225,6 +225,26 @@ def test_threads_are_as_many_as_the_cores_that_the_process_may_use(mixed: Path) 
     subprocess.run([sys.executable, "-c", AFFINITY, str(mixed)], check=True, timeout=60, cwd=ROOT)
 
 
+PAUSES = """
+import os, sys, time
+import numpy as np
+from convc import runtime
+
+allowed = os.sched_getaffinity(0)
+x, shift = np.zeros((16, 24)), np.zeros(320)
+with runtime.load(sys.argv[1], threads=2) as module:
+    for _ in range(20):
+        time.sleep(0.002)
+        module(x, shift)
+    time.sleep(0.1)
+    assert all(os.sched_getaffinity(int(task)) == allowed for task in os.listdir("/proc/self/task"))
+"""
+
+
+def test_threads_that_slept_may_run_where_they_might_before(mixed: Path) -> None:
+    subprocess.run([sys.executable, "-c", PAUSES, str(mixed)], check=True, timeout=60, cwd=ROOT)
+
+
 EXIT = """
 import sys, threading
 import numpy as np

@@ -66,7 +66,7 @@ def test_the_register_tile_stays_in_registers(equation: str, left: Shape, right:
     tile = prod((choice.knobs.columns, vars(choice.knobs)["vectors"]))
     assert tile >= target.vector_registers // 2, "a tile this small leaves the units idle"
     assembly = Kernels([graph], target, scheduled, bounded=False).module.inspect_source("asm")
-    check_loops(inner_loops(assembly), tile, target)
+    check_loops(inner_loops(assembly), tile, target.lanes)
 
 
 @pytest.mark.parametrize("bounded", [False, True])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,8 @@ def test_cases_on_small_caches(part: str, orders: Counter[str]) -> None:
 
 
 def test_deep_layers(orders: Counter[str]) -> None:
-    check(Kernels([subject.graph for subject in DEEP], LARGE_CACHES, scheduled, bounded=False).run, DEEP)
+    direct = partial(scheduled, exact=True)
+    check(Kernels([subject.graph for subject in DEEP], LARGE_CACHES, direct, bounded=False).run, DEEP)
     assert orders["_blocked"] == 2
     assert orders["_filters_outside"] == 1
 

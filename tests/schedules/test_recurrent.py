@@ -68,7 +68,7 @@ def test_accumulators_stay_in_registers(target: Target, batch: int) -> None:
     knobs = _choice(case, target).knobs
     assembly = Kernels([case.graph()], target, scheduled).module.inspect_source("asm")
     loops = [body for body in inner_loops(assembly) if len(body) > 4 * knobs.rows * knobs.columns]
-    check_loops(loops, 4 * knobs.rows * knobs.columns, target)
+    check_loops(loops, 4 * knobs.rows * knobs.columns, target.lanes)
 
 
 def test_no_function_of_libm_is_called() -> None:

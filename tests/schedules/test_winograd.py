@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ from convc.lower.winograd import TILES
 from convc.ops import Add, Conv, Relu
 from convc.ops.window import Padding
 from convc.passes import optimize
-from convc.schedules.cpu.winograd import WinogradRule
+from convc.schedules.cpu.winograd import WinogradKnobs, WinogradRule
+from convc.schedules.rule import KernelView
 from convc.target import Target, host_arch, host_features, native, resolve
 from tests.cases import fused
 from tests.cases.case import Case
@@ -73,14 +75,13 @@ def of(target: Target) -> Target:
     return target
 
 
-@pytest.mark.parametrize("columns", [1, 3])
 @pytest.mark.parametrize("choice", [0, 1])
-def test_unscheduled(columns: int, choice: int) -> None:
+def test_unscheduled(choice: int) -> None:
     def schedule(group: Group, target: Target, bounded: bool) -> lower.Kernel:
         height, width, *_ = group.anchor.inputs[1].type.shape
         choices = TILES[height, width]
         tile = choices[min(choice, len(choices) - 1)]
-        return lower.lower(group, lower.Layout(target.lanes, columns=columns, winograd=tile), bounded=bounded)
+        return lower.lower(group, lower.Layout(target.lanes, winograd=tile), bounded=bounded)
 
     check(Kernels([s.graph for s in SMALL], native(), schedule).run, SMALL, "winograd")
 
@@ -92,15 +93,82 @@ def test_scheduled(name: str) -> None:
     check(kernels.run, subjects, "winograd")
 
 
-@pytest.mark.parametrize("cores", [1, 16])
-def test_tasks_of_any_size(cores: int) -> None:
-    """A task is as many rows of tiles as leave two for each core."""
-    subjects = [subject((32, 12), 16, 16), subject((29, 8), 16, 16, batch=2)]
-    target = replace(native(), cores=cores)
-    (group,) = kernel_groups(optimize(subjects[0].graph).grouped)
-    made = vars(WinogradRule().choose(schedules.rule.KernelView(unscheduled(group, target, True).func), target))
-    assert made["chunk"] == {1: 4, 16: 1}[cores]
-    check(Kernels([s.graph for s in subjects], target, scheduled_by(WinogradRule())).run, subjects, "winograd")
+class Fixed(WinogradRule):
+    """The rule with some of its knobs given."""
+
+    def __init__(self, **knobs: Any) -> None:
+        self.knobs = knobs
+
+    def choose(self, kernel: KernelView, target: Target) -> WinogradKnobs:
+        return replace(super().choose(kernel, target), **self.knobs)
+
+
+@pytest.mark.parametrize("fetches", [True, False])
+@pytest.mark.parametrize("groups", [0, 1, 2, 4])
+@pytest.mark.parametrize(("columns", "vectors"), [(1, 1), (5, 1), (7, 1)])
+def test_any_blocking(columns: int, vectors: int, groups: int, fetches: bool) -> None:
+    """Stages and tasks, with groups and tasks that tiles do not fill."""
+    fixed = Fixed(columns=columns, vectors=vectors, groups=groups, fetches=fetches, depth=native().lanes)
+    check(Kernels([s.graph for s in SMALL], native(), scheduled_by(fixed)).run, SMALL, "winograd")
+
+
+@pytest.mark.parametrize("groups", [0, 1])
+def test_strips_of_filters(groups: int) -> None:
+    """Weights of several vectors are fetched by one group of tiles, or by several."""
+    subjects = [s for s in (*SMALL, *LARGE) if s.feeds and "_64_" in s.name]
+    assert subjects
+    fixed = Fixed(columns=4, vectors=4, groups=groups, fetches=True)
+    check(Kernels([s.graph for s in subjects], native(), scheduled_by(fixed)).run, subjects, "winograd")
+
+
+@pytest.mark.parametrize("window", [(3, 3), (1, 7), (5, 5)])
+def test_long_sums_have_the_error_of_short_ones(window: tuple[int, int]) -> None:
+    """512 channels in sums of 256, within the tolerance for 192 in one."""
+    padding = ((window[0] // 2,) * 2, (window[1] // 2,) * 2)
+    long = subject((8, 9), 512, 32, window=window, padding=padding)
+    (group,) = kernel_groups(optimize(long.graph).grouped)
+    assert WinogradRule().choose(KernelView(unscheduled(group, native(), True).func), native()).depth == 256
+    for groups in (0, 1):
+        check(Kernels([long.graph], native(), scheduled_by(Fixed(groups=groups))).run, [long], "winograd")
+
+
+def knobs(target: str, size: tuple[int, int], channels: int, filters: int, window: tuple[int, int] = (3, 3)) -> Any:
+    """The knobs for a "same" convolution; None where Winograd is not chosen."""
+    case = conv("net", (1, *size, channels), (*window, channels, filters), padding="same")
+    (group,) = kernel_groups(optimize(case.graph()).grouped)
+    choice = schedules.choose(unscheduled(group, resolve(target), True).func, resolve(target), exact=False)
+    return choice.knobs if choice.rule.name == "winograd" else None
+
+
+def test_few_tiles_go_in_stages_and_many_in_tasks() -> None:
+    """Weights of 14x14x512 are read once; 56x56x64 stays in the L2 cache from input to output."""
+    few, many = knobs("znver4", (14, 14), 512, 512), knobs("znver4", (56, 56), 64, 64)
+    assert (few.winograd, few.groups, few.depth, few.fetches) == ((4, 4), 0, 256, True)
+    assert 16 % few.columns == 0
+    assert (many.winograd, many.columns, many.vectors) == ((4, 4), 14, 2)
+    assert many.groups > 0
+
+
+@pytest.mark.parametrize(
+    ("size", "channels", "filters", "window", "tile"),
+    [
+        ((7, 7), 512, 512, (3, 3), (2, 2)),
+        ((14, 14), 256, 256, (3, 3), (4, 4)),
+        ((28, 28), 512, 512, (3, 3), (4, 4)),
+        ((224, 224), 64, 64, (3, 3), (4, 4)),
+        ((28, 28), 128, 32, (3, 3), (4, 4)),
+        ((17, 17), 160, 192, (1, 7), (1, 3)),
+        ((17, 17), 192, 192, (7, 1), (3, 1)),
+        ((35, 35), 48, 64, (5, 5), (2, 2)),
+        ((8, 8), 384, 384, (1, 3), (1, 4)),
+        ((8, 8), 448, 384, (3, 3), (2, 2)),
+    ],
+)
+def test_tiles_on_zen_4(
+    size: tuple[int, int], channels: int, filters: int, window: tuple[int, int], tile: tuple[int, int]
+) -> None:
+    """Fewer products as long as their weights do not take longer to read."""
+    assert knobs("znver4", size, channels, filters, window).winograd == tile
 
 
 def test_a_wrong_transform_fails() -> None:

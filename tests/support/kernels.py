@@ -87,7 +87,7 @@ def scheduled_by(rule: schedules.Rule) -> Schedule:
 
     def schedule(group: Group, target: Target, bounded: bool) -> lower.Kernel:
         knobs = rule.choose(KernelView(unscheduled(group, target, bounded).func), target)
-        layout = lower.Layout(target.lanes, knobs.rows, knobs.columns, knobs.winograd)
+        layout = lower.Layout(knobs.lanes or target.lanes, knobs.rows, knobs.columns, knobs.winograd, knobs.strassen)
         kernel = lower.lower(group, layout, bounded=bounded)
         return replace(kernel, func=rule.schedule(KernelView(kernel.func), knobs, target))
 

@@ -4,7 +4,8 @@
  * nobody has taken. The thread of the run raises it to hand out a share; whoever raises it again has taken the share.
  * That is the worker, or the thread of the run when it has finished its own share and the worker has not woken up yet:
  * on a busy machine a loop does not wait for a thread that gets no core. A thread that waits spins for a short time and
- * then sleeps (futex). Threads are not pinned.
+ * then sleeps (futex). Threads are not pinned, but a worker wakes up on another core than that of the run: left to
+ * itself, Linux tends to wake it where the waker is busy, and leaves it there for milliseconds.
  */
 #include "driver.h"
 
@@ -28,6 +29,8 @@ enum {
 struct worker {
   _Alignas(ALIGNMENT) atomic_uint mailbox;
   atomic_bool asleep;
+  bool moved;          /* `allowed` is to be restored; written while the worker sleeps */
+  cpu_set_t allowed;   /* where the worker may run */
   pthread_t thread;
   struct pool *pool;
   int lane;
@@ -44,6 +47,7 @@ struct pool {
   atomic_bool failed;
 
   _Alignas(ALIGNMENT) atomic_bool hot;   /* a run is in progress */
+  atomic_int core;                       /* where the thread of the run is */
   atomic_bool stop;
   int threads;                           /* the thread of the run and the workers that live */
   int wanted;
@@ -95,8 +99,46 @@ static int64_t now_ns(void)
   return time.tv_sec * INT64_C(1000000000) + time.tv_nsec;
 }
 
+/* ---- cores ---- */
+
+/* `allowed` without `core`; false where nothing is left, or a set is larger than cpu_set_t. */
+static bool all_but(int core, pthread_t thread, cpu_set_t *allowed, cpu_set_t *elsewhere)
+{
+  if (core < 0 || core >= CPU_SETSIZE || pthread_getaffinity_np(thread, sizeof *allowed, allowed) != 0)
+    return false;
+  *elsewhere = *allowed;
+  CPU_CLR(core, elsewhere);
+  return CPU_COUNT(elsewhere) > 0;
+}
+
+/* Keeps a sleeping worker off the core of this thread until it has woken up. */
+static void move_away(struct worker *worker)
+{
+  cpu_set_t elsewhere;
+  worker->moved = all_but(sched_getcpu(), worker->thread, &worker->allowed, &elsewhere) &&
+                  pthread_setaffinity_np(worker->thread, sizeof elsewhere, &elsewhere) == 0;
+}
+
+static void return_from_away(struct worker *self)
+{
+  if (self->moved)
+    pthread_setaffinity_np(self->thread, sizeof self->allowed, &self->allowed);
+  self->moved = false;
+}
+
+/* Leaves the core of the run's thread, where a worker has got nevertheless. */
+static void step_aside(const struct pool *pool)
+{
+  const int core = atomic_load_explicit(&pool->core, memory_order_relaxed);
+  const pthread_t self = pthread_self();
+  cpu_set_t allowed, elsewhere;
+  if (sched_getcpu() == core && all_but(core, self, &allowed, &elsewhere) &&
+      pthread_setaffinity_np(self, sizeof elsewhere, &elsewhere) == 0)
+    pthread_setaffinity_np(self, sizeof allowed, &allowed);
+}
+
 /* Spins until *word is no longer `value`; false: it still is after the time to spin. */
-static bool spin(const struct pool *pool, atomic_uint *word, unsigned value)
+static bool spin(const struct pool *pool, atomic_uint *word, unsigned value, bool is_worker)
 {
   if (!pool->spins)
     return atomic_load(word) != value;
@@ -111,8 +153,11 @@ static bool spin(const struct pool *pool, atomic_uint *word, unsigned value)
     const int64_t elapsed = now_ns() - start;
     if (elapsed > (hot ? SPIN_HOT_NS : SPIN_IDLE_NS))
       return false;
-    if (elapsed > SPIN_ALONE_NS)
+    if (elapsed > SPIN_ALONE_NS) {
+      if (is_worker && hot)
+        step_aside(pool);
       sched_yield();
+    }
   }
 }
 
@@ -130,6 +175,8 @@ static void run_share(struct pool *pool, int lane)
 
 static void hand_out(struct worker *worker)
 {
+  if (worker->pool->spins && atomic_load(&worker->asleep))   /* until the mailbox is raised it sleeps, or is about to */
+    move_away(worker);
   atomic_fetch_add(&worker->mailbox, 1);
   if (atomic_exchange(&worker->asleep, false))
     futex_wake(&worker->mailbox);
@@ -147,12 +194,13 @@ static void wait_for_share(struct worker *self)
 {
   while (!take(self)) {
     const unsigned value = atomic_load(&self->mailbox);
-    if (value % 2 == 1 || spin(self->pool, &self->mailbox, value))
+    if (value % 2 == 1 || spin(self->pool, &self->mailbox, value, true))
       continue;
     atomic_store(&self->asleep, true);
     if (atomic_load(&self->mailbox) == value)
       futex_wait(&self->mailbox, value);
     atomic_store(&self->asleep, false);
+    return_from_away(self);
   }
 }
 
@@ -184,6 +232,7 @@ static int start_workers(struct pool *pool)
     struct worker *worker = &pool->workers[pool->threads];
     atomic_store(&worker->mailbox, 0);
     atomic_store(&worker->asleep, false);
+    worker->moved = false;
     worker->pool = pool;
     worker->lane = pool->threads;
     error = pthread_create(&worker->thread, NULL, work, worker);
@@ -202,7 +251,7 @@ static void join(struct pool *pool)
     const unsigned pending = atomic_load(&pool->pending);
     if (pending == 0)
       return;
-    if (spin(pool, &pool->pending, pending))
+    if (spin(pool, &pool->pending, pending, false))
       continue;
     atomic_store(&pool->joiner_asleep, true);
     if (atomic_load(&pool->pending) == pending)
@@ -233,6 +282,7 @@ static int launch(ParallelTask *task, void *closure, int count)
   pool->environment = (ParallelEnvironment){NULL, count};
   const int lanes = count < pool->threads ? count : pool->threads;
   atomic_store(&pool->failed, false);
+  atomic_store_explicit(&pool->core, sched_getcpu(), memory_order_relaxed);
   atomic_store(&pool->pending, (unsigned)lanes - 1);
   for (int lane = 1; lane < lanes; lane++)
     hand_out(&pool->workers[lane]);

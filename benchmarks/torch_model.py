@@ -1,0 +1,136 @@
+"""An exported ONNX graph as a torch module, for torch.compile. Tensors of four axes are channels-last in memory.
+
+Only ops that the measured networks have. This file imports torch: import it where torch is known to be installed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnx
+import torch
+from torch.nn import functional
+
+from convc.errors import UnsupportedError
+from convc.ir import Array
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One node: a function of tensors and of ONNX's attributes."""
+
+    apply: Callable[..., Any]
+    inputs: tuple[str, ...]
+    output: str
+    attributes: Mapping[str, Any]
+
+
+class Network(torch.nn.Module):  # type: ignore[misc]
+    """The graph at `path`; called with one tensor per input, it returns a tuple. Raises `UnsupportedError` for a node
+    that is not in `OPS`."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        graph = onnx.load(str(path)).graph
+        self.feeds = tuple(port.name for port in graph.input)
+        self.results = tuple(port.name for port in graph.output)
+        self.steps = tuple(map(_step, graph.node))
+        self.plain: dict[str, object] = {}
+        for constant in graph.initializer:
+            value = onnx.numpy_helper.to_array(constant)
+            if value.ndim == 0 or value.dtype.kind == "i":
+                self.plain[constant.name] = value.tolist()
+            else:
+                self.register_parameter(constant.name, torch.nn.Parameter(tensor(value), requires_grad=False))
+
+    def forward(self, *inputs: Any) -> tuple[Any, ...]:
+        """The outputs, each in its shape of the ONNX graph."""
+        values: dict[str, Any] = self.plain | dict(zip(self.feeds, inputs, strict=True))
+        for step in self.steps:
+            arguments = [values[name] if name in values else self.get_parameter(name) for name in step.inputs]
+            values[step.output] = step.apply(*arguments, **step.attributes)
+        return tuple(values[name] for name in self.results)
+
+
+def tensor(value: Array) -> Any:
+    """A torch tensor of its own memory: channels-last where it has four axes."""
+    copied = torch.from_numpy(np.array(value))
+    return copied.contiguous(memory_format=torch.channels_last) if value.ndim == 4 else copied
+
+
+def _step(node: onnx.NodeProto) -> _Step:
+    if node.op_type not in OPS:
+        raise UnsupportedError(node.name, f"{node.op_type} is not among the ops that torch is measured with")
+    attributes = {entry.name: onnx.helper.get_attribute_value(entry) for entry in node.attribute}
+    return _Step(OPS[node.op_type], tuple(node.input), node.output[0], attributes)
+
+
+def _padded(x: Any, pads: Sequence[int], value: float = 0.0) -> tuple[Any, tuple[int, ...]]:
+    """`x` and the padding that is the same on both sides of it; another padding is done here."""
+    low, high = tuple(pads[: len(pads) // 2]), tuple(pads[len(pads) // 2 :])
+    if low == high:
+        return x, low
+    widths = [width for pair in zip(reversed(low), reversed(high), strict=True) for width in pair]
+    return functional.pad(x, widths, value=value), (0,) * len(low)
+
+
+def _conv(
+    x: Any, kernel: Any, bias: Any = None, *, kernel_shape: Sequence[int], pads: Sequence[int] = (0, 0, 0, 0),
+    strides: Sequence[int] = (1, 1), dilations: Sequence[int] = (1, 1), group: int = 1,
+) -> Any:  # fmt: skip
+    x, padding = _padded(x, pads)
+    return functional.conv2d(x, kernel, bias, tuple(strides), padding, tuple(dilations), group)
+
+
+def _max_pool(x: Any, *, kernel_shape: Sequence[int], pads: Sequence[int], strides: Sequence[int]) -> Any:
+    x, padding = _padded(x, pads, float("-inf"))
+    return functional.max_pool2d(x, tuple(kernel_shape), tuple(strides), padding)
+
+
+def _average_pool(
+    x: Any, *, kernel_shape: Sequence[int], pads: Sequence[int], strides: Sequence[int], count_include_pad: int
+) -> Any:
+    low, high = tuple(pads[:2]), tuple(pads[2:])
+    if low != high:
+        raise UnsupportedError("AveragePool", "padding that differs from side to side")
+    return functional.avg_pool2d(x, tuple(kernel_shape), tuple(strides), low, count_include_pad=bool(count_include_pad))
+
+
+def _batch_norm(x: Any, scale: Any, shift: Any, mean: Any, variance: Any, *, epsilon: float) -> Any:
+    return functional.batch_norm(x, mean, variance, scale, shift, eps=epsilon)
+
+
+def _layer_norm(x: Any, scale: Any, shift: Any = None, *, axis: int, epsilon: float) -> Any:
+    assert axis == -1
+    return functional.layer_norm(x, scale.shape, scale, shift, epsilon)
+
+
+OPS: Final[Mapping[str, Callable[..., Any]]] = {
+    "Add": torch.add,
+    "AveragePool": _average_pool,
+    "BatchNormalization": _batch_norm,
+    "Clip": torch.clamp,
+    "Concat": lambda *sources, axis: torch.cat(sources, axis),
+    "Conv": _conv,
+    "Flatten": lambda x: torch.flatten(x, 1),
+    "Gelu": lambda x, *, approximate: functional.gelu(x, approximate=approximate.decode()),
+    "Gemm": lambda x, kernel, bias=None: functional.linear(x, kernel.t(), bias),
+    "GlobalAveragePool": lambda x: x.mean((2, 3), keepdim=True),
+    "HardSigmoid": lambda x, *, alpha, beta: torch.clamp(x * alpha + beta, 0, 1),
+    "HardSwish": functional.hardswish,
+    "Identity": lambda x: x,
+    "LayerNormalization": _layer_norm,
+    "MaxPool": _max_pool,
+    "Mul": torch.mul,
+    "Relu": functional.relu,
+    "Reshape": torch.reshape,
+    "Sigmoid": torch.sigmoid,
+    "Softmax": lambda x, *, axis: torch.softmax(x, axis),
+    "Sub": torch.sub,
+    "Transpose": lambda x, *, perm: x.permute(perm),
+}
+"""What each ONNX op is in torch."""
