@@ -75,8 +75,8 @@ def compile(
     `batch` is bound at compile time. `weights` is a file with weights, or "random" or "random:SEED" to draw them by the
     initializers that the config names; None takes those of the model's file, and is the only choice for ONNX.
     `input_shapes` gives shapes, batch included, to inputs whose shape the model leaves open; those of an ONNX model may
-    have another first size than `batch`. `exact` excludes Winograd's and Strassen's algorithms, which are faster and round
-    more. On any failure nothing is left at `output`, and a file that was there is kept.
+    have another first size than `batch`. `exact` excludes Winograd's and Strassen's algorithms, which are faster and
+    round more. On any failure nothing is left at `output`, and a file that was there is kept.
 
     Raises `ModelError`, `ShapeError`, `UnsupportedError` (with all problems of the model), `TargetError`;
     `ConvcError` where `output` is not a place to write to.
