@@ -123,8 +123,8 @@ def test_not_chosen_where_sums_or_weights_cost_more(size: int, channels: int, fi
 @pytest.mark.parametrize(
     "case",
     [subject((19, 19), 729, 728), subject((19, 19), 728, 16), subject((19, 19), 728, 728, exact=True),
-     subject((10, 10), 2050, 1024)],
-    ids=["odd channels", "one vector of filters", "exact", "sums in blocks"],
+     subject((10, 10), 2050, 1024), subject((19, 19), 728, 728, batch=2)],
+    ids=["odd channels", "one vector of filters", "exact", "sums in blocks", "two samples"],
 )  # fmt: skip
 def test_not_chosen_where_it_is_not_possible(case: Subject) -> None:
     assert "strassen" not in unscheduled(group_of(case.graph), ZEN4, True).func.attrs
