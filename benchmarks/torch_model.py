@@ -109,6 +109,13 @@ def _layer_norm(x: Any, scale: Any, shift: Any = None, *, axis: int, epsilon: fl
     return functional.layer_norm(x, scale.shape, scale, shift, epsilon)
 
 
+def _slice(x: Any, starts: Sequence[int], ends: Sequence[int], axes: Sequence[int], steps: Sequence[int]) -> Any:
+    if min(steps) < 1:
+        raise UnsupportedError("Slice", "a step that is not positive")
+    parts = dict(zip(axes, map(slice, starts, ends, steps), strict=True))
+    return x[tuple(parts.get(axis, slice(None)) for axis in range(x.ndim))]
+
+
 OPS: Final[Mapping[str, Callable[..., Any]]] = {
     "Add": torch.add,
     "AveragePool": _average_pool,
@@ -129,6 +136,7 @@ OPS: Final[Mapping[str, Callable[..., Any]]] = {
     "Relu": functional.relu,
     "Reshape": torch.reshape,
     "Sigmoid": torch.sigmoid,
+    "Slice": _slice,
     "Softmax": lambda x, *, axis: torch.softmax(x, axis),
     "Sub": torch.sub,
     "Transpose": lambda x, *, perm: x.permute(perm),

@@ -51,6 +51,13 @@ def test_padding_that_differs_from_side_to_side() -> None:
         OPS["AveragePool"](x, count_include_pad=0, **shared)
 
 
+def test_slices() -> None:
+    x = torch.arange(12.0).reshape(3, 4)
+    assert OPS["Slice"](x, [1, 0], [3, 4], [0, 1], [1, 3]).tolist() == [[4, 7], [8, 11]]
+    with pytest.raises(UnsupportedError, match="step"):
+        OPS["Slice"](x, [3], [-5], [1], [-1])
+
+
 def test_another_op_is_refused(tmp_path: Path) -> None:
     b = fused.Builder(np.random.default_rng(0))
     x = b.input(1, 4)
