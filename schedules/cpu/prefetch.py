@@ -13,20 +13,25 @@ READ, L2, DATA = 0, 2, 1
 """llvm.prefetch's arguments: for reading, into the second-level cache, data."""
 
 
-def prefetch(func: Any, loop_var: Any, buffer: Any, indices: Sequence[Any]) -> Any:
-    """`func` with buffer[indices] fetched into the L2 cache at the start of each step of the loop over `loop_var`.
+def fetch(buffer: Any, indices: Sequence[Any]) -> Any:
+    """The statement that fetches buffer[indices] into the L2 cache.
 
     The indices may run past the buffer's end: a prefetch of any address is harmless.
     """
     address = tirx.address_of(tirx.BufferLoad(buffer, list(indices)))
-    fetch = tirx.Evaluate(tirx.call_intrin("void", "tirx.prefetch", address, READ, L2, DATA))
+    return tirx.Evaluate(tirx.call_intrin("void", "tirx.prefetch", address, READ, L2, DATA))
+
+
+def prefetch(func: Any, loop_var: Any, buffer: Any, indices: Sequence[Any]) -> Any:
+    """`func` with buffer[indices] fetched at the start of each step of the loop over `loop_var`."""
+    fetching = fetch(buffer, indices)
 
     def visit(statement: Any) -> Any:
         match statement:
             case For():
                 body = visit(statement.body)
                 if statement.loop_var.same_as(loop_var):
-                    body = SeqStmt([fetch, body])
+                    body = SeqStmt([fetching, body])
                 loop = statement
                 return For(loop.loop_var, loop.min, loop.extent, loop.kind, body, loop.thread_binding, loop.annotations)
             case SBlockRealize():

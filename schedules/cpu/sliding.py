@@ -7,7 +7,7 @@ computes some channels again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -16,9 +16,10 @@ from tvm import tirx
 from tvm.ir import Range
 from tvm.s_tir import SBlock, SBlockRealize
 from tvm.sym import Analyzer
-from tvm.tirx import BufferStore, For, ForKind, IfThenElse, SeqStmt
+from tvm.tirx import BufferStore, For, ForKind, IfThenElse
 
 from convc.schedules.cpu.replace import conjuncts, loads_of, replaced, uses
+from convc.schedules.cpu.statements import integer, sequence, vector
 from convc.schedules.rule import KernelView
 
 Expr = Any
@@ -102,9 +103,9 @@ class _Loops:
         for extent in reversed(self.tasks):
             where.insert(0, self.analyzer.simplify(tirx.floormod(rest, extent)))
             rest = self.analyzer.simplify(tirx.floordiv(rest, extent))
-        row = where.pop() * self.tile.rows if self.has_rows else _int(0)
+        row = where.pop() * self.tile.rows if self.has_rows else integer(0)
         kind = self.kind if prod(self.tasks) > 1 else ForKind.SERIAL
-        return For(task, _int(0), _int(prod(self.tasks)), kind, self._row_of_tiles(where, row))
+        return For(task, integer(0), integer(prod(self.tasks)), kind, self._row_of_tiles(where, row))
 
     def _row_of_tiles(self, outer: list[Expr], row: Expr) -> Statement:
         """Tiles at the borders one by one, the others in a loop."""
@@ -114,21 +115,21 @@ class _Loops:
         first, end = (inner[0], inner[-1] + 1) if inner else (count, count)
         if count - (end - first) > BORDERS:
             first, end = 0, self.width // columns
-        parts = [self._tiles(outer, row, _int(tile * columns)) for tile in range(first)]
+        parts = [self._tiles(outer, row, integer(tile * columns)) for tile in range(first)]
         if end > first:
             tile = self.variable("tile", first, end)
             kind = self.kind if prod(self.tasks) == 1 and end - first > 1 else ForKind.SERIAL
             body = self._tiles(outer, row, tile * columns)
-            parts.append(For(tile, _int(first), _int(end - first), kind, body))
-        parts += [self._tiles(outer, row, _int(tile * columns)) for tile in range(end, count)]
-        return _sequence(parts)
+            parts.append(For(tile, integer(first), integer(end - first), kind, body))
+        parts += [self._tiles(outer, row, integer(tile * columns)) for tile in range(end, count)]
+        return sequence(parts)
 
     def _is_inner(self, column: int) -> bool:
         """Whether all columns of the tile at `column` exist, and all that their windows read; conditions are monotone,
         so that the tile's corners speak for it."""
         window, last = self.window, self.tile.columns - 1
         corners = [(column, 0), (column + last, window.window[-1] - 1)]
-        where = [{window.positions[-2]: _int(x), window.taps[-1]: _int(k)} for x, k in corners]
+        where = [{window.positions[-2]: integer(x), window.taps[-1]: integer(k)} for x, k in corners]
         conditions = [condition for condition in window.inside if window.of_columns(condition)]
         return column + last < self.width and all(
             self.analyzer.can_prove(replaced(condition, at)) for condition in conditions for at in where
@@ -137,8 +138,8 @@ class _Loops:
     def _tiles(self, outer: list[Expr], row: Expr, column: Expr) -> Statement:
         """The tiles of all channels at one place."""
         vectors = -(-self.channels // self.tile.lanes)
-        vector = self.variable("vector", 0, vectors)
-        start = vector * self.tile.lanes
+        number = self.variable("vector", 0, vectors)
+        start = number * self.tile.lanes
         if self.channels % self.tile.lanes:
             start = tirx.min(start, self.channels - self.tile.lanes)
         columns = self.tile.columns
@@ -148,7 +149,7 @@ class _Loops:
         sums = tirx.decl_buffer(shape, "float32", name=f"sums{len(self.buffers)}", scope="local")
         self.buffers.append(sums)
         body = _Tile(self, sums, outer, row, column, start).emit()
-        return For(vector, _int(0), _int(vectors), ForKind.SERIAL, body)
+        return For(number, integer(0), integer(vectors), ForKind.SERIAL, body)
 
     def variable(self, name: str, first: int, end: int) -> Any:
         """A loop's variable, from `first` to before `end`."""
@@ -182,17 +183,17 @@ class _Tile:
         window, own = self.window, self.own
         taps = [own.variable(f"k{axis}", 0, extent) for axis, extent in enumerate(window.window)]
         unrolled = window.window[-1] <= UNROLLED_COLUMNS
-        columns = [_int(k) for k in range(window.window[-1])] if unrolled else taps[-1:]
+        columns = [integer(k) for k in range(window.window[-1])] if unrolled else taps[-1:]
         added = [self._row(r, taps[:-1], columns) for r in range(own.tile.rows)]
-        body = _sequence([part for part in added if part is not None] or [tirx.Evaluate(_int(0))])
+        body = sequence([part for part in added if part is not None] or [tirx.Evaluate(integer(0))])
         for tap, extent in reversed(list(zip(taps[: -1 if unrolled else None], window.window, strict=False))):
-            body = For(tap, _int(0), _int(extent), ForKind.SERIAL, body)
+            body = For(tap, integer(0), integer(extent), ForKind.SERIAL, body)
         begun = [self._begin(r, c) for r, c in self.places]
         stored = [
-            self._guarded(r, _sequence([self._store(r, c) for q, c in self.places if q == r]), [], {})
+            self._guarded(r, sequence([self._store(r, c) for q, c in self.places if q == r]), [], {})
             for r in range(own.tile.rows)
         ]
-        return _sequence([*begun, body, *stored])
+        return sequence([*begun, body, *stored])
 
     @property
     def window(self) -> Window:
@@ -214,7 +215,7 @@ class _Tile:
                 parts.append(part if self.own.analyzer.can_prove(test) else IfThenElse(test, part, None))
         if not parts:
             return None
-        return self._guarded(r, _sequence(parts), of_rows, self._where(r, 0, [*taps, columns[0]]))
+        return self._guarded(r, sequence(parts), of_rows, self._where(r, 0, [*taps, columns[0]]))
 
     def _where(self, r: int, c: int, taps: list[Expr]) -> dict[Any, Expr]:
         """The values of the window's axes for one tap of an accumulator, at the first lane."""
@@ -256,17 +257,4 @@ class _Tile:
         return self._vector(store)
 
     def _vector(self, body: Callable[[Expr], Statement]) -> Statement:
-        lane = tirx.Var("lane", "int32")
-        return For(lane, _int(0), _int(self.own.tile.lanes), ForKind.VECTORIZED, body(lane))
-
-
-def _int(value: int) -> Expr:
-    return tirx.const(value, "int32")
-
-
-def _sequence(statements: Sequence[Statement]) -> Statement:
-    """The statements one after the other, in the only form that TVM takes: not nested, and not of one."""
-    flat: list[Statement] = []
-    for statement in statements:
-        flat.extend(statement.seq if isinstance(statement, SeqStmt) else [statement])
-    return flat[0] if len(flat) == 1 else SeqStmt(flat)
+        return vector(self.own.tile.lanes, body)

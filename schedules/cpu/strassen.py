@@ -8,13 +8,12 @@ from typing import Any, ClassVar
 
 from tvm import tirx
 
+from convc.schedules.cpu.conv import LATENCY
 from convc.schedules.cpu.loops import parallel
 from convc.schedules.cpu.prefetch import prefetch
+from convc.schedules.cpu.tile import WEIGHTS
 from convc.schedules.rule import KernelView, Knobs, Loop, Rule
 from convc.target import Target
-
-WEIGHTS = 1
-"""Position of the packed weights among the kernel's parameters."""
 
 PRODUCTS = 7
 
@@ -35,9 +34,6 @@ fall into the same set of the L1 cache."""
 EXPOSED = 0.35
 """Share of the time to read from behind the L2 cache what right factors have more than weights that prefetches do not
 hide: fitted, so that layers of 7 x 7 positions, which gained nothing in whole models, stay plain."""
-
-LATENCY = 4.0
-"""Cycles from an FMA to the next one on the same accumulator."""
 
 
 @dataclass(frozen=True)

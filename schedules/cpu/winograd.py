@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import hypot, prod
 from typing import Any, ClassVar
 
+from convc.schedules.cpu.conv import BROADCAST_CYCLES, LATENCY, WEIGHT_CYCLES
 from convc.schedules.cpu.loops import PARALLEL_WORK
 from convc.schedules.cpu.winograd_loops import write_out
 from convc.schedules.cpu.winograd_stages import Blocking
@@ -17,14 +18,9 @@ LOST = 0.1
 """Share of the FMA peak that products do not reach, direct or not, for each FMA in a cycle: the Xeon's, measured,
 halved for Zen 4."""
 
-BROADCAST_CYCLES, WEIGHT_CYCLES = 0.25, 0.9
-"""What a broadcast of an input and a vector of weights add to a step of two FMAs per cycle: those of `conv`."""
-
 HIDDEN_LOADS = 0.125
-"""Share of that where a core begins one FMA per cycle, and has the same load ports: fitted to a few layers on Zen 4."""
-
-LATENCY = 4
-"""Cycles of an FMA: a step of fewer accumulators waits for them."""
+"""Share of what loads add to a step of two FMAs per cycle, where a core begins one and has the same load ports: fitted
+to a few layers on Zen 4."""
 
 LAST_LEVEL = 16 << 20
 """Bytes of weights that stay in the last-level cache from a task to the next."""

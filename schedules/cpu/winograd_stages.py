@@ -7,17 +7,18 @@ what the products broadcast is contiguous. What they make is a plane of groups, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from math import prod
 from typing import Any
 
 from tvm import tirx
-from tvm.tirx import BufferStore, For, ForKind, IfThenElse, SeqStmt
+from tvm.tirx import BufferStore, IfThenElse
 
-from convc.schedules.cpu.prefetch import DATA, L2, READ
+from convc.schedules.cpu.prefetch import fetch
 from convc.schedules.cpu.replace import replaced
+from convc.schedules.cpu.statements import counted, integer, sequence, vector
 from convc.schedules.cpu.straight_line import Matrix, Program, Terms, program
 from convc.schedules.rule import KernelView
 
@@ -173,11 +174,11 @@ class Stages:
         every = [(t, v) for t in range(size.tiles) for v in range(size.vectors)]
         sections, steps = conv.channels // size.depth, size.depth // lanes
 
-        def fetch(group: Expr, channel: Expr) -> list[Statement]:
+        def ahead_of(group: Expr, channel: Expr) -> list[Statement]:
             each = -(-size.vectors // ahead.groups) if size.fetches else 0
             vectors = [(group * each + k) % size.vectors for k in range(each)]
-            blocks = [(strip + ahead.strips) * size.vectors + vector for vector in vectors]
-            return [_fetch(conv.weights, [row, column + ahead.columns, block, channel, 0]) for block in blocks]
+            blocks = [(strip + ahead.strips) * size.vectors + v for v in vectors]
+            return [fetch(conv.weights, [row, column + ahead.columns, block, channel, 0]) for block in blocks]
 
         def register_tile(section: Expr, group: Expr) -> Statement:
             def step(block: Expr, c: Expr) -> Statement:
@@ -189,7 +190,7 @@ class Stages:
                     return BufferStore(self.sums, self.sums[t, v, lane] + x * weight, [t, v, lane])
 
                 fma = [self._vector(partial(multiply, t, v)) for t, v in every]
-                return sequence([*fetch(group, channel), *fma])
+                return sequence([*ahead_of(group, channel), *fma])
 
             def empty(t: int, v: int, lane: Expr) -> Statement:
                 return BufferStore(self.sums, _zero(), [t, v, lane])
@@ -292,26 +293,7 @@ class Stages:
         return n, y * conv.step[0], number % conv.across * conv.step[1]
 
     def _vector(self, body: Callable[[Expr], Statement]) -> Statement:
-        lane = tirx.Var("lane", "int32")
-        return For(lane, integer(0), integer(self.conv.lanes), ForKind.VECTORIZED, body(lane))
-
-
-def counted(name: str, extent: Any, body: Callable[[Expr], Statement], kind: int = ForKind.SERIAL) -> Statement:
-    """A loop from 0; without one where there is one step."""
-    if isinstance(extent, int) and extent == 1:
-        return body(integer(0))
-    var = tirx.Var(name, "int32")
-    return For(var, integer(0), integer(extent) if isinstance(extent, int) else extent, kind, body(var))
-
-
-def sequence(statements: Sequence[Statement]) -> Statement:
-    """All of them, one after the other."""
-    return SeqStmt(statements) if len(statements) > 1 else statements[0]
-
-
-def integer(value: int) -> Expr:
-    """A constant."""
-    return tirx.const(value, "int32")
+        return vector(self.conv.lanes, body)
 
 
 def plane_stride(vectors: int, lanes: int) -> int:
@@ -322,11 +304,6 @@ def plane_stride(vectors: int, lanes: int) -> int:
 
 def _matrix(value: Any) -> Matrix:
     return tuple(tuple(float(element) for element in row) for row in value)
-
-
-def _fetch(buffer: Buffer, indices: Sequence[Expr]) -> Statement:
-    address = tirx.address_of(tirx.BufferLoad(buffer, list(indices)))
-    return tirx.Evaluate(tirx.call_intrin("void", "tirx.prefetch", address, READ, L2, DATA))
 
 
 def _local(name: str, *shape: int) -> Buffer:
