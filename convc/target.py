@@ -1,4 +1,4 @@
-"""The machines that code is made for: vector width, caches, and the CPU features that the code will need."""
+"""The machines that code is made for: a CPU with its vector width, caches and features, or CUDA architectures."""
 
 from __future__ import annotations
 
@@ -37,6 +37,38 @@ class Target:
         return f"{self.arch}-unknown-linux-gnu"
 
 
+@dataclass(frozen=True)
+class CudaTarget:
+    """GPUs of NVIDIA to compile for: machine code for each of `architectures` (compute capabilities, 80 is 8.0), which
+    also runs on later ones of the same major version, and PTX of the last, for what comes after it.
+
+    `host` is the CPU that the driver is compiled for.
+    """
+
+    name: str
+    architectures: tuple[int, ...]
+    host: Target
+    tf32: bool = False
+    """Whether tensor cores may round float32 operands of products to tf32, which has 10 bits of mantissa."""
+
+    @property
+    def arch(self) -> str:
+        """The host's architecture."""
+        return self.host.arch
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """CPU flags that the driver needs."""
+        return self.host.features
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """What the library holds, by nvcc's names: "sm_80", …, and the PTX, "compute_90"."""
+        return (*(f"sm_{number}" for number in self.architectures), f"compute_{self.architectures[-1]}")
+
+
+AnyTarget = Target | CudaTarget
+
 _V2 = ("sse4_2", "popcnt")
 _V3 = (*_V2, "avx2", "fma", "f16c", "bmi2", "movbe")
 _V4 = (*_V3, "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl")
@@ -57,6 +89,12 @@ _KNOWN = {
     )
 }  # fmt: skip
 
+CUDA = "cuda"
+CUDA_ARCHITECTURES = (75, 80, 86, 87, 88, 89, 90, 100, 103, 110, 120, 121)
+"""Those that nvcc 13 compiles for. 7.5 cannot copy to shared memory asynchronously: its kernels are plain ones."""
+DEFAULT_ARCHITECTURES = (80, 90)
+"""Each brings some more megabytes; 8.6, 8.7 and 8.9 run code of 8.0."""
+
 _ALIASES = {"arm64": "aarch64", "amd64": "x86_64"}
 
 
@@ -65,18 +103,40 @@ def known() -> tuple[Target, ...]:
     return tuple(_KNOWN.values())
 
 
+def named(name: str) -> AnyTarget:
+    """The target of that name: of a CPU, or "cuda:sm_80,sm_90" for GPUs. Raises `TargetError`."""
+    return _cuda(name) if name.partition(":")[0] == CUDA else resolve(name)
+
+
 def resolve(name: str) -> Target:
-    """The target of that name; "native" is this machine. Raises `TargetError`."""
+    """The CPU of that name; "native" is this machine's. Raises `TargetError`."""
     if name == "native":
         return native()
     if name not in _KNOWN:
         raise TargetError(
             f"target '{name}'",
             "unknown target",
-            expected=f"native, {', '.join(_KNOWN)}",
+            expected=f"native, {', '.join(_KNOWN)}, {CUDA}",
             remedy="'convc targets' lists them",
         )
     return _KNOWN[name]
+
+
+def _cuda(name: str) -> CudaTarget:
+    _, colon, listed = name.partition(":")
+    names = [part.strip() for part in listed.split(",")] if colon else [f"sm_{n}" for n in DEFAULT_ARCHITECTURES]
+    known = {f"sm_{number}": number for number in CUDA_ARCHITECTURES}
+    unknown = [part for part in names if part not in known]
+    if unknown:
+        raise TargetError(
+            f"target '{name}'",
+            "unknown architecture of GPUs",
+            expected=", ".join(known),
+            received=", ".join(unknown),
+            remedy="name them like cuda:sm_80,sm_90, or leave them out",
+        )
+    numbers = tuple(sorted({known[part] for part in names}))
+    return CudaTarget(name, numbers, Target("host", host_arch(), "generic", (), lanes=4, vector_registers=16))
 
 
 def native() -> Target:

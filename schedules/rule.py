@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from tvm.s_tir import Schedule
 
-from convc.target import Target
+from convc.target import CudaTarget, Target
 
 Loop = Any
 Block = Any
+SomeTarget = TypeVar("SomeTarget", Target, CudaTarget)
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Knobs:
     strassen: bool = False
 
 
-class Rule(ABC):
+class Rule(ABC, Generic[SomeTarget]):
     """One way to schedule a kernel. Rules are tried in order; the first that applies is used."""
 
     name: ClassVar[str]
@@ -35,15 +36,15 @@ class Rule(ABC):
     """Whether rounding errors are those of the sums as they are defined."""
 
     @abstractmethod
-    def applies(self, kernel: KernelView, target: Target) -> bool:
+    def applies(self, kernel: KernelView, target: SomeTarget) -> bool:
         """Whether the kernel has the blocks that the rule is made for, and `target` gains by it."""
 
     @abstractmethod
-    def choose(self, kernel: KernelView, target: Target) -> Knobs:
+    def choose(self, kernel: KernelView, target: SomeTarget) -> Knobs:
         """Knobs from the kernel's extents and the machine's registers and caches, without measuring."""
 
     @abstractmethod
-    def schedule(self, kernel: KernelView, knobs: Any, target: Target) -> Any:
+    def schedule(self, kernel: KernelView, knobs: Any, target: SomeTarget) -> Any:
         """Transforms `kernel.sch`; returns the scheduled PrimFunc."""
 
 

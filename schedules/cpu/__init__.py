@@ -14,8 +14,9 @@ from convc.schedules.cpu.top_k import TopKRule
 from convc.schedules.cpu.window import WindowRule
 from convc.schedules.cpu.winograd import WinogradRule
 from convc.schedules.rule import Rule
+from convc.target import Target
 
-RULES: tuple[Rule, ...] = (
+RULES: tuple[Rule[Target], ...] = (
     WinogradRule(),
     StrassenRule(),
     MatMulRule(),

@@ -56,7 +56,7 @@ TASKS = 8
 """Chunks of rows to make at least: threads of any usual number get equal shares."""
 
 
-class ConvRule(Rule):
+class ConvRule(Rule[Target]):
     """Blocks `conv` and `out`, and maybe `pad`. Domain of `conv`: n, *spatial, block, lane; *window, channel."""
 
     name: ClassVar[str] = "conv"

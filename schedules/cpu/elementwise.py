@@ -9,7 +9,7 @@ from convc.schedules.rule import KernelView, Knobs, Rule
 from convc.target import Target
 
 
-class ElementwiseRule(Rule):
+class ElementwiseRule(Rule[Target]):
     """Only the block `out`."""
 
     name: ClassVar[str] = "elementwise"

@@ -10,7 +10,7 @@ from convc.schedules.rule import KernelView, Knobs, Rule
 from convc.target import Target
 
 
-class FallbackRule(Rule):
+class FallbackRule(Rule[Target]):
     """Any kernel."""
 
     name: ClassVar[str] = "fallback"

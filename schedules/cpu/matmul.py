@@ -12,7 +12,7 @@ from convc.schedules.rule import KernelView, Rule
 from convc.target import Target
 
 
-class MatMulRule(Rule):
+class MatMulRule(Rule[Target]):
     """Blocks `conv` and `out`, and maybe `pack` and `extend`. Domain of `conv`: *batch, row, block, lane; the summed
     axes."""
 

@@ -24,7 +24,7 @@ class RecurrentKnobs(Knobs):
     parallel: str = "tile"
 
 
-class RecurrentRule(Rule):
+class RecurrentRule(Rule[Target]):
     """One opaque block `recurrent`, whose loops are known by their variables' names."""
 
     name: ClassVar[str] = "recurrent"

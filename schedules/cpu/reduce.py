@@ -21,7 +21,7 @@ class ReduceKnobs(Knobs):
     by_rows: bool = False
 
 
-class ReduceRule(Rule):
+class ReduceRule(Rule[Target]):
     """The stages of `reduce`, and `out`."""
 
     name: ClassVar[str] = "reduce"

@@ -10,7 +10,7 @@ from convc.schedules.rule import KernelView, Knobs, Rule
 from convc.target import Target
 
 
-class ResampleRule(Rule):
+class ResampleRule(Rule[Target]):
     """Block `out` after one or two `along<axis>`. Domains: the axes of the output; the taps where they are many."""
 
     name: ClassVar[str] = "resample"

@@ -18,9 +18,10 @@ from tvm.s_tir import SBlock, SBlockRealize
 from tvm.sym import Analyzer
 from tvm.tirx import BufferStore, For, ForKind, IfThenElse
 
-from convc.schedules.cpu.replace import conjuncts, loads_of, replaced, uses
-from convc.schedules.cpu.statements import integer, sequence, vector
+from convc.schedules.replace import replaced
 from convc.schedules.rule import KernelView
+from convc.schedules.statements import integer, sequence, vector
+from convc.schedules.window import Window
 
 Expr = Any
 Buffer = Any
@@ -39,39 +40,6 @@ class Tile:
     rows: int
     columns: int
     lanes: int
-
-
-class Window:
-    """What the blocks of a window's kernel say: the sum or maximum, the padding if any, and the epilogue.
-
-    `update` is what a tap makes of the accumulator, over `positions` and `taps`, if all conditions `inside` hold.
-    """
-
-    def __init__(self, kernel: KernelView, name: str) -> None:
-        block, out = (kernel.sch.get(kernel.block(part)) for part in (name, "out"))
-        axes = list(block.iter_vars)
-        self.positions = [axis.var for axis in axes if int(axis.iter_type) == 0]
-        self.taps = [axis.var for axis in axes if int(axis.iter_type) != 0]
-        self.extents, self.window = kernel.domain(name)
-        self.start = block.init.value
-        self.accumulator = block.body.buffer
-        self.update = block.body.value
-        self.out_axes = [axis.var for axis in out.iter_vars]
-        self.out = out.body
-        self.inside: list[Expr] = []
-        if kernel.has("pad"):
-            self._inline(kernel.sch.get(kernel.block("pad")))
-
-    def of_columns(self, condition: Expr) -> bool:
-        """Whether a condition is one of columns."""
-        return uses(condition, [self.positions[-2], self.taps[-1]])
-
-    def _inline(self, pad: Any) -> None:
-        condition, element, _ = pad.body.value.args
-        (load,) = loads_of(self.update, pad.body.buffer)
-        where = dict(zip((axis.var for axis in pad.iter_vars), load.indices, strict=True))
-        self.inside = [replaced(part, where) for part in conjuncts(condition)]
-        self.update = replaced(self.update, {}, {pad.body.buffer: lambda *_: replaced(element, where)})
 
 
 def slide(kernel: KernelView, name: str, tile: Tile, *, is_parallel: bool) -> Any:

@@ -22,7 +22,7 @@ class SoftmaxKnobs(Knobs):
     by_rows: bool = False
 
 
-class SoftmaxRule(Rule):
+class SoftmaxRule(Rule[Target]):
     """The stages of `maximum` and `total`, blocks `power` and `out`, maybe `inverse`."""
 
     name: ClassVar[str] = "softmax"

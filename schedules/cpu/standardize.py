@@ -22,7 +22,7 @@ class StandardizeKnobs(Knobs):
     by_rows: bool = False
 
 
-class StandardizeRule(Rule):
+class StandardizeRule(Rule[Target]):
     """Blocks `scale` and `out`, maybe `mean`, and the stages of the sums `squares` and maybe `sum`."""
 
     name: ClassVar[str] = "standardize"

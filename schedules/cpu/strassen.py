@@ -45,7 +45,7 @@ class StrassenKnobs(Knobs):
     streams: bool = False
 
 
-class StrassenRule(Rule):
+class StrassenRule(Rule[Target]):
     """Blocks `input`, `conv` and `out`; before that, a product that could have them (the attribute `strassen`).
 
     It pays where FMAs are what a product waits for: on a CPU of one FMA per cycle.

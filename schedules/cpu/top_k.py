@@ -10,7 +10,7 @@ from convc.schedules.rule import KernelView, Knobs, Rule
 from convc.target import Target
 
 
-class TopKRule(Rule):
+class TopKRule(Rule[Target]):
     """Blocks `rank` and `place`, as convc/lower/top_k.py makes them, and `out`."""
 
     name: ClassVar[str] = "top_k"

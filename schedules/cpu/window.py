@@ -29,7 +29,7 @@ class WindowKnobs(Knobs):
     lanes: int = 1
 
 
-class WindowRule(Rule):
+class WindowRule(Rule[Target]):
     """Blocks `depthwise` or `pool`, and `out`, maybe `pad`. Domain: n, *spatial, channel; *window."""
 
     name: ClassVar[str] = "window"

@@ -48,7 +48,7 @@ class WinogradKnobs(Knobs):
     fetches: bool = True
 
 
-class WinogradRule(Rule):
+class WinogradRule(Rule[Target]):
     """Blocks `rows_in`, `input`, `conv`, `rows_out`, `tile` and `out`, maybe `pad`; before that, a convolution that
     could have them (the attribute `winograd`)."""
 

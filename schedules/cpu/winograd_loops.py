@@ -10,9 +10,9 @@ from tvm import tirx
 from tvm.s_tir import SBlock, SBlockRealize
 from tvm.tirx import ForKind, IfThenElse
 
-from convc.schedules.cpu.statements import counted, sequence
 from convc.schedules.cpu.winograd_stages import Ahead, Blocking, Convolution, Stages
 from convc.schedules.rule import KernelView
+from convc.schedules.statements import counted, sequence
 
 Expr = Any
 Buffer = Any

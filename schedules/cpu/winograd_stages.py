@@ -17,10 +17,10 @@ from tvm import tirx
 from tvm.tirx import BufferStore, IfThenElse
 
 from convc.schedules.cpu.prefetch import fetch
-from convc.schedules.cpu.replace import replaced
-from convc.schedules.cpu.statements import counted, integer, sequence, vector
 from convc.schedules.cpu.straight_line import Matrix, Program, Terms, program
+from convc.schedules.replace import replaced
 from convc.schedules.rule import KernelView
+from convc.schedules.statements import counted, integer, sequence, vector
 
 Expr = Any
 Buffer = Any

@@ -82,7 +82,7 @@ def scheduled(group: Group, target: Target, bounded: bool, *, exact: bool = Fals
     return lower.Kernel(made.name, made.func, lower.arguments_of(group, made.layout, bounded=bounded))
 
 
-def scheduled_by(rule: schedules.Rule) -> Schedule:
+def scheduled_by(rule: schedules.Rule[Target]) -> Schedule:
     """By that rule and the knobs it picks, whichever rule would be chosen."""
 
     def schedule(group: Group, target: Target, bounded: bool) -> lower.Kernel:
