@@ -1,8 +1,9 @@
 """The intermediate representation: typed, immutable, channels-last graphs of single-output nodes."""
 
 from convc.ir.graph import Elementwise, Graph, Node, Op, Origin, make, rebuild
-from convc.ir.types import Array, DType, Shape, TensorType
+from convc.ir.types import MODEL_TYPES, Array, DType, Shape, TensorType
 
 __all__ = [
-    "Array", "DType", "Elementwise", "Graph", "Node", "Op", "Origin", "Shape", "TensorType", "make", "rebuild",
+    "MODEL_TYPES", "Array", "DType", "Elementwise", "Graph", "Node", "Op", "Origin", "Shape", "TensorType", "make",
+    "rebuild",
 ]  # fmt: skip

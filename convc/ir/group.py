@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from convc.ir.graph import Graph, Node
+from convc.ops import Reshape
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,3 +49,11 @@ class GroupedGraph:
     def producer(self) -> Mapping[Node, Group]:
         """The group that writes a node's tensor."""
         return {group.output: group for group in self.groups}
+
+    @cached_property
+    def roots(self) -> Mapping[Node, Node]:
+        """For each tensor, the one whose memory it is: a Reshape is a view of its input."""
+        roots: dict[Node, Node] = {}
+        for node in self.graph.nodes:
+            roots[node] = roots[node.inputs[0]] if isinstance(node.op, Reshape) else node
+        return roots

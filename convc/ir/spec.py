@@ -9,6 +9,7 @@ from typing import Final, Literal
 from convc.errors import ConvcError
 from convc.ir.graph import Elementwise, Graph, Node
 from convc.ir.group import GroupedGraph
+from convc.ir.types import MODEL_TYPES
 from convc.ops import BatchNorm, Constant, ConvTranspose, Input, Recurrent, Reshape, Softmax, Transpose
 
 Stage = Literal["parsed", "optimized"]
@@ -90,6 +91,12 @@ def _types(graph: Graph) -> Iterator[Violation]:
             yield node, f"its op infers {inferred}"
         if any(extent <= 0 for extent in node.type.shape):
             yield node, "it is empty"
+
+
+def _model_types(graph: Graph) -> Iterator[Violation]:
+    for node in graph.nodes:
+        if node.type.dtype not in MODEL_TYPES:
+            yield node, f"a tensor of {node.type.dtype.value}, which is for storage only"
 
 
 def _attributes_hashable(graph: Graph) -> Iterator[Violation]:
@@ -179,6 +186,7 @@ PARSED: Final = (
     SpecRule("outputs_named", _outputs_named),
     SpecRule("arity", _arity),
     SpecRule("types", _types),
+    SpecRule("model_types", _model_types),
     SpecRule("attributes_hashable", _attributes_hashable),
     SpecRule("constants_dense", _constants_dense),
 )

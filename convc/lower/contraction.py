@@ -13,6 +13,7 @@ from math import prod
 from tvm import te
 
 from convc.ir import Shape
+from convc.lower.layout import Layout
 from convc.lower.math import Expr
 
 BLOCK = 512
@@ -21,13 +22,14 @@ GOOD_BLOCK = 64
 """Products in a partial sum that are enough for its total to cost little."""
 
 
-def contract(domain: Shape, window: Shape, depth: int, product: Callable[..., Expr]) -> te.Tensor:
+def contract(domain: Shape, window: Shape, depth: int, product: Callable[..., Expr], layout: Layout) -> te.Tensor:
     """The tensor of `domain` whose elements are the sums of product(indices, taps, channel) over window and depth.
 
-    One block `conv`; for long sums a block `partial` before it, whose domain is `domain` and the partial sums.
+    One block `conv`; for long sums of vectors a block `partial` before it, whose domain is `domain` and the partial
+    sums.
     """
     outer, inner = split_sum((*window, depth))
-    if prod(outer) == 1:
+    if prod(outer) == 1 or layout.threads:
         axes = _axes((*window, depth), "k")
         return te.compute(domain, lambda *i: te.sum(product(i, axes[:-1], axes[-1]), axis=axes), name="conv")
     inside = _axes(inner, "i")

@@ -16,6 +16,9 @@ from convc.lower.layout import Layout, round_up
 from convc.lower.math import Expr, f32
 from convc.ops.window import output_extents
 
+FILTERS = 8
+"""Filters of a layer for threads are a multiple of these: 16 bytes of 16-bit numbers, what a thread copies at once."""
+
 
 @dataclass(frozen=True)
 class PackedKernel(Packing):
@@ -52,6 +55,8 @@ def packing(op: ops.Conv, kernel: TensorType, layout: Layout) -> Packing:
     if op.is_depthwise(kernel):
         return PackedDepthwise()
     per_group = kernel.shape[-1] // op.groups
+    if layout.threads:
+        return PackedKernel(round_up(per_group, FILTERS) if op.groups == 1 else per_group)
     if op.groups == 1:
         return PackedKernel(min(layout.lanes, 1 << (per_group - 1).bit_length()))
     return PackedKernel(max(lanes for lanes in range(1, layout.lanes + 1) if per_group % lanes == 0))
@@ -74,7 +79,7 @@ def conv(op: ops.Conv, x: te.Tensor, kernel: te.Tensor, layout: Layout) -> Ancho
         first = block // blocks_per_group * depth if op.groups > 1 else 0
         return source(n, *where, first + channel) * kernel(block, *taps, channel, lane)
 
-    result = contract((int(x.shape[0]), *rounded, blocks, lanes), window, depth, product)
+    result = contract((int(x.shape[0]), *rounded, blocks, lanes), window, depth, product, layout)
 
     def read(*indices: Expr) -> Expr:
         *position, o = indices

@@ -27,5 +27,5 @@ def dense(x: te.Tensor, kernel: te.Tensor, layout: Layout, *, bounded: bool) -> 
         n, row, block, lane = indices
         return source(n, row, channel) * kernel(block, channel, lane)
 
-    result = contract((int(x.shape[0]), rows, blocks, lanes), (), depth, product)
+    result = contract((int(x.shape[0]), rows, blocks, lanes), (), depth, product, layout)
     return lambda n, row, o: result(n, row, o // lanes, o % lanes)

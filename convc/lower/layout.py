@@ -15,6 +15,9 @@ class Layout:
     Filters are packed in blocks of `lanes`; the last two spatial output extents are computed up to multiples of
     `rows` and `columns` (the surplus is never stored). `winograd`: by Winograd's algorithm in such tiles, `columns` of
     them; `strassen`: by Strassen's, `columns` being the rows of two register tiles.
+
+    `threads`: for the scalar threads of a GPU, which have no lanes. Sums are one block each, as it is the schedule that
+    spreads them over threads; filters are one block per group, and operands are read as they are.
     """
 
     lanes: int
@@ -22,6 +25,7 @@ class Layout:
     columns: int = 1
     winograd: Tile | None = None
     strassen: bool = False
+    threads: bool = False
 
 
 def round_up(extent: int, multiple: int) -> int:

@@ -64,7 +64,7 @@ def matmul(op: ops.MatMul, left: te.Tensor, right: te.Tensor, layout: Layout, *,
     rows = 1 if role.row is None else role.sizes[role.row]
     rounded = round_up(rows, layout.columns)
     extents = tuple(role.sizes[label] for label in role.summed)
-    depths = (*extents[:-1], whole_blocks(extents[-1])) if len(extents) == 1 else extents
+    depths = (whole_blocks(extents[-1]),) if len(extents) == 1 and not layout.threads else extents
     longer = {} if depths == extents else {role.summed[0]: depths[0]}
     taller = {role.row: rounded} if role.row is not None and rounded > rows and (bounded or longer) else {}
     source = _extended(left, op.left, {**longer, **taller})
@@ -80,7 +80,7 @@ def matmul(op: ops.MatMul, left: te.Tensor, right: te.Tensor, layout: Layout, *,
         kernel = packed(*fixed, block, *(where[label] for label in role.summed), lane)
         return source(*(where[label] for label in op.left)) * kernel
 
-    result = contract((*batch, rounded, blocks, lanes), depths[:-1], depths[-1] if depths else 1, product)
+    result = contract((*batch, rounded, blocks, lanes), depths[:-1], depths[-1] if depths else 1, product, layout)
 
     def read(*indices: Expr) -> Expr:
         where = dict(zip(op.out, indices, strict=True))
@@ -98,10 +98,10 @@ def _packed(
 
     Lanes behind the last column repeat it, as nobody reads their sums; summands behind the last are zero. Where the
     left operand has the column too, vectors of it are read as well: lanes then divide the column. What consists of
-    whole vectors already, and is read few times, is not packed.
+    whole vectors already, and is read few times, is not packed; threads have one vector of all columns, and no copy.
     """
     size = role.sizes[role.column]
-    lanes = min(layout.lanes, 1 << (size - 1).bit_length())
+    lanes = size if layout.threads else min(layout.lanes, 1 << (size - 1).bit_length())
     while role.column in op.left and size % lanes:
         lanes //= 2
     fixed = [label for label in op.right if label in role.batch]
@@ -114,7 +114,8 @@ def _packed(
 
     blocks = -(-size // lanes)
     reads = prod(role.sizes[label] for label in op.out if label not in op.right)
-    if op.right[-1] == role.column and size % lanes == 0 and depths == extents and reads < PACKED_READS:
+    few = op.right[-1] == role.column and size % lanes == 0 and depths == extents and reads < PACKED_READS
+    if few or layout.threads:
 
         def direct(*indices: Expr) -> Expr:
             return right(*(where(indices)[label] for label in op.right))

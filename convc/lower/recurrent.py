@@ -2,7 +2,8 @@
 
 A step reads what the one before has written, which a tensor expression cannot say. Loops are serial here; a schedule
 rule knows them by the names of their variables: `tile` and `block` may run in parallel, `row`, `gate` and `vector` are
-the register tile, `lane` is one vector.
+the register tile, `lane` is one vector. For the threads of a GPU, those of `thread` share each phase of a step, whose
+states and sums they all see.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T  # noqa: N812
 
 from convc import ops
+from convc.errors import UnsupportedError
 from convc.ir import Array, Shape
 from convc.lower.activation import unary
 from convc.lower.anchor import Packing
@@ -27,6 +29,17 @@ from convc.lower.math import Expr, f32, let
 from convc.ops.recurrent import Chain
 
 Buffer = Any
+Source = Callable[[Expr, Expr], Expr]
+"""What is multiplied: an element by its row and its place in the sum."""
+
+THREADS = 512
+"""Threads of a GPU that share a tile of rows, at most: each has up to 128 registers."""
+PART = 8
+"""Products that are worth a thread of their own."""
+SHARED = 48 << 10
+"""Bytes of states and sums that a GPU's threads can share."""
+STATES = 4
+"""Numbers of a unit that they share, at most."""
 
 ATTRIBUTE = "recurrent"
 """The function's attribute that says, in this order: sequences, units, gates."""
@@ -72,17 +85,37 @@ class _Kernel:
     """Emits the loops into the current builder."""
 
     def __init__(self, op: ops.Recurrent, inputs: Sequence[Buffer], out: Buffer, layout: Layout) -> None:
-        self.op, self.lanes, self.vectors = op, layout.lanes, layout.columns
+        self.op, self.vectors, self.is_threaded, self.scope = op, layout.columns, layout.threads, "global"
         self.x, self.kernel, self.out = inputs[0], inputs[1], out
         self.behind = {name: inputs[at] for name, at in op.split(inputs).items()}
         self.batch, self.steps, width = (int(extent) for extent in self.x.shape)
         self.units = width // op.gates
+        self.lanes = layout.lanes
         self.rows = min(layout.rows, self.batch)
+        if self.is_threaded:
+            self._share()
         self.h = self._state("h", 2)
         """Twice: that before the step and that after it."""
         self.c: Buffer = self._state("c") if op.state_count == 2 else None
         if isinstance(op, ops.Gru) and not op.reset_after:
             self.update, self.reset = self._state("update"), self._state("reset")
+
+    def _share(self) -> None:
+        """How the threads of a GPU share a tile: `parts` of a unit's sums are made by threads of their own. A tile has
+        several rows only where all threads have units: TVM puts no barrier into a condition."""
+        self.lanes, self.scope = self.units, "shared"
+        self.rows = 1 if self.units % min(self.units, THREADS) else self.rows
+        self.parts = max(1, min(THREADS // self.units, self.units // PART)) if self.rows == 1 else 1
+        if self.units * (STATES + self.parts * self.op.gates) * 4 > SHARED:
+            self.parts = 1
+        self.threads = min(THREADS, self.parts * self.units)
+        if self.rows * self.units * STATES * 4 > SHARED:
+            raise UnsupportedError(
+                self.op.kind,
+                "a layer with that many units on a GPU",
+                expected=f"at most {SHARED // (4 * STATES)}",
+                received=str(self.units),
+            )
 
     def emit(self) -> None:
         """Tiles of sequences; in each the states at the start, the steps, and the rows behind them."""
@@ -122,9 +155,33 @@ class _Kernel:
         return self.behind[name][self.n(row), unit] if self.op.has_state else f32(0.0)
 
     def _every_unit(self) -> Iterator[tuple[Expr, Expr]]:
-        """Once, inside a loop over all rows and units."""
+        """Once, or for each row, inside a loop over what is left of all rows and units."""
+        if self.is_threaded:
+            for unit in self.items(self.units):
+                yield from ((row, unit) for row in range(self.rows))
+            return
         with _loop("row", self.rows) as row:
             yield from ((row, unit) for unit in self._units())
+
+    def items(self, count: int) -> Iterator[Expr]:
+        """Once, inside a loop over `count` items that the threads share."""
+        for item in self.places(count):
+            with self.below(item, count):
+                yield item
+
+    def places(self, count: int) -> Iterator[Expr]:
+        """Once, inside a loop over `count` items or some more."""
+        with _loop("chunk", -(-count // self.threads)) as chunk, _loop("thread", self.threads) as thread:
+            yield chunk * self.threads + thread
+
+    @contextmanager
+    def below(self, item: Expr, count: int) -> Iterator[None]:
+        """Inside a condition, unless all places are items."""
+        with ExitStack() as stack:
+            if count % self.threads:
+                stack.enter_context(T.If(item < count))
+                stack.enter_context(T.Then())
+            yield
 
     def _units(self) -> Iterator[Expr]:
         whole = self.units // self.lanes
@@ -136,7 +193,8 @@ class _Kernel:
                 yield whole * self.lanes + lane
 
     def _state(self, name: str, *leading: int) -> Buffer:
-        return _named(name, T.sblock_alloc_buffer((*leading, self.rows, -(-self.units // self.lanes) * self.lanes)))
+        shape = (*leading, self.rows, -(-self.units // self.lanes) * self.lanes)
+        return _named(name, T.sblock_alloc_buffer(shape, scope=self.scope))
 
 
 @dataclass(frozen=True)
@@ -162,9 +220,12 @@ class _Step:
             case op:
                 raise AssertionError(f"no lowering for {op.kind}")
 
-    def _sweep(self, gates: tuple[int, ...], source: Callable[[Expr, Expr], Expr], finish: Callable[..., None]) -> None:
+    def _sweep(self, gates: tuple[int, ...], source: Source, finish: Callable[..., None]) -> None:
         """`finish(row, unit, *sums)` for all rows and units, with the product of `source` and the kernel of `gates`."""
         own = self.own
+        if own.is_threaded:
+            self._threads(gates, source, finish)
+            return
         width = own.vectors * own.lanes
         whole, rest = divmod(own.units, width)
         if whole:
@@ -179,7 +240,7 @@ class _Step:
         first: Expr,
         widths: tuple[int, ...],
         gates: tuple[int, ...],
-        source: Callable[[Expr, Expr], Expr],
+        source: Source,
         finish: Callable[..., None],
     ) -> None:
         """The units of vectors `first` and those behind it, of which `widths` are units."""
@@ -210,6 +271,53 @@ class _Step:
             with _loops(("row", "lane"), (own.rows, width)) as (row, lane):
                 unit = (first + vector) * own.lanes + lane
                 finish(row, unit, *(total[row, gate, vector, lane] for gate in range(len(gates))))
+
+    def _threads(self, gates: tuple[int, ...], source: Source, finish: Callable[..., None]) -> None:
+        """All units, by threads that make a part of a unit's sums each, before others finish them."""
+        own = self.own
+        tile = (own.rows, len(gates))
+        sums = _named("sums", T.sblock_alloc_buffer(tile, scope="local"))
+        total = _named("total", T.sblock_alloc_buffer(tile, scope="local"))
+        if own.parts == 1:
+            for unit in own.places(own.units):
+                self._sum(sums, total, (0, te.min(unit, own.units - 1)), gates, source)
+                with own.below(unit, own.units):
+                    for row in range(own.rows):
+                        finish(row, unit, *(total[row, gate] for gate in range(len(gates))))
+            return
+        shape = (own.parts, own.units, *tile)
+        shared = _named("shared", T.sblock_alloc_buffer(shape, scope=own.scope))
+        for item in own.items(own.parts * own.units):
+            part, unit = item // own.units, item % own.units
+            self._sum(sums, total, (part, unit), gates, source)
+            with _loops(("row", "gate"), tile) as at:
+                T.buffer_store(shared, total[tuple(at)], [part, unit, *at])
+        for unit in own.items(own.units):
+            for row in range(own.rows):
+                parts = [[shared[part, unit, row, gate] for part in range(own.parts)] for gate in range(len(gates))]
+                finish(row, unit, *(sum(own_parts[1:], own_parts[0]) for own_parts in parts))
+
+    def _sum(self, sums: Buffer, total: Buffer, place: Sequence[Expr], gates: tuple[int, ...], source: Source) -> None:
+        """What a thread adds up: `total` of the rows and gates at `place`, which is a part of the sum and a unit."""
+        own, (part, unit) = self.own, place
+        tile = (own.rows, len(gates))
+        size = -(-own.units // own.parts)
+        (blocks,), (inner,) = split_sum((size,))
+
+        def fill(target: Buffer, value: Callable[..., Expr]) -> None:
+            with _loops(("row", "gate"), tile) as at:
+                T.buffer_store(target, value(*at), at)
+
+        fill(total, lambda *_: f32(0.0))
+        with _loop("block", blocks) as block:
+            fill(sums, lambda *_: f32(0.0))
+            with _loop("k", inner) as k, _loops(("row", "gate"), tile) as (row, gate):
+                term = part * size + block * inner + k
+                value = source(row, term) * own.kernel[0, term, gates[0] + gate, unit]
+                if own.units % own.parts:
+                    value = te.if_then_else(term < own.units, value, f32(0.0))
+                T.buffer_store(sums, sums[row, gate] + value, [row, gate])
+            fill(total, lambda *at: total[at] + sums[at])
 
     def _simple(self, row: Expr, unit: Expr, product: Expr) -> None:
         self._store(row, unit, apply(self.own.op.activation, self._x(row, unit, 0) + product))

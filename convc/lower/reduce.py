@@ -29,7 +29,7 @@ def reduce(op: ops.Reduce, axes: Shape, x: te.Tensor, source: Shape, layout: Lay
     `axes` are those of `x`, which is the tensor of shape `source` with some axes merged.
     """
     shape = tuple(int(extent) for extent in x.shape)
-    result = fold(shape, axes, x, _REDUCERS[type(op)], layout.lanes, "reduce")
+    result = fold(shape, axes, x, _REDUCERS[type(op)], layout, "reduce")
     scale = f32(1 / math.prod(shape[axis] for axis in axes))
     kept = [axis for axis in range(len(source)) if axis not in op.axes]
 

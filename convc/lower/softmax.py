@@ -8,7 +8,7 @@ from convc import ops
 from convc.lower.anchor import Anchor
 from convc.lower.layout import Layout
 from convc.lower.math import Expr, exp, f32, log
-from convc.lower.stages import MAX, SUM, Reducer, fold
+from convc.lower.stages import MAX, SUM, Reducer, fold, whole
 
 
 def softmax(op: ops.Softmax, x: te.Tensor, layout: Layout) -> Anchor:
@@ -26,14 +26,8 @@ def softmax(op: ops.Softmax, x: te.Tensor, layout: Layout) -> Anchor:
 
     def over(source: te.Tensor, reducer: Reducer, name: str) -> te.Tensor:
         if op.axes == (len(extents) - 1,):
-            return fold(extents, op.axes, source, reducer, layout.lanes, name)
-        taps = {axis: te.reduce_axis((0, extents[axis]), f"r{axis}") for axis in op.axes}
-
-        def element(*indices: Expr) -> Expr:
-            where = dict(zip(kept, indices, strict=False)) | taps
-            return reducer.over(source(*(where[axis] for axis in range(len(extents)))), axis=list(taps.values()))
-
-        return te.compute(outer, element, name=name)
+            return fold(extents, op.axes, source, reducer, layout, name)
+        return whole(extents, op.axes, source, reducer, name)
 
     maximum = over(x, MAX, "maximum")
     power = te.compute(x.shape, lambda *i: exp(x(*i) - maximum(*keep(i))), name="power")

@@ -13,6 +13,7 @@ from tvm import te
 
 from convc.ir import Shape
 from convc.lower.contraction import BLOCK
+from convc.lower.layout import Layout
 from convc.lower.math import Expr, f32
 
 Element = Callable[..., Expr]
@@ -50,14 +51,16 @@ MIN = _extreme(te.min, float("inf"), te.max_value)
 PRODUCT = Reducer(te.comm_reducer(lambda a, b: a * b, lambda dtype: f32(1.0), name="product"), lambda a, b: a * b, 1.0)
 
 
-def fold(shape: Shape, axes: Sequence[int], element: Element, reducer: Reducer, lanes: int, name: str) -> te.Tensor:
+def fold(shape: Shape, axes: Sequence[int], element: Element, reducer: Reducer, layout: Layout, name: str) -> te.Tensor:
     """`element`, which has `shape`, reduced over `axes`; the domain is that of the kept axes, or (1,).
 
     Its blocks: `name`_columns_partial and `name`_columns for all axes but the last, the same of `name`_spare and
     `name`_joined where that does not fill its vectors; for the last axis `name`_lanes,
-    `name`_folded, `name`_tail and `name`, or `name`_rows alone where it is short.
+    `name`_folded, `name`_tail and `name`, or `name`_rows alone where it is short. For threads it is `name` alone.
     """
-    last = len(shape) - 1
+    if layout.threads:
+        return whole(shape, axes, element, reducer, name)
+    last, lanes = len(shape) - 1, layout.lanes
     before = [axis for axis in axes if axis != last]
     if last not in axes:
         return columns(shape, before, element, reducer, lanes, name)
@@ -65,6 +68,18 @@ def fold(shape: Shape, axes: Sequence[int], element: Element, reducer: Reducer, 
         sums = columns(shape, before, element, reducer, lanes, name)
         shape, element = tuple(int(extent) for extent in sums.shape), sums
     return rows(shape, element, reducer, lanes, name)
+
+
+def whole(shape: Shape, axes: Sequence[int], element: Element, reducer: Reducer, name: str) -> te.Tensor:
+    """Reduced over `axes` in one block; the domain is that of the kept axes, or (1,)."""
+    kept = [axis for axis in range(len(shape)) if axis not in axes]
+    taps = {axis: te.reduce_axis((0, shape[axis]), f"r{axis}") for axis in axes}
+
+    def value(*indices: Expr) -> Expr:
+        where = dict(zip(kept, indices, strict=False)) | taps
+        return reducer.over(element(*(where[axis] for axis in range(len(shape)))), axis=list(taps.values()))
+
+    return te.compute(tuple(shape[axis] for axis in kept) or (1,), value, name=name)
 
 
 def columns(shape: Shape, axes: Sequence[int], element: Element, reducer: Reducer, lanes: int, name: str) -> te.Tensor:

@@ -11,7 +11,7 @@ from convc.ir import Shape
 from convc.lower.anchor import Anchor
 from convc.lower.layout import Layout
 from convc.lower.math import Expr, f32
-from convc.lower.stages import SUM, Element, columns, fold
+from convc.lower.stages import SUM, Element, columns, fold, whole
 
 
 def standardize(op: ops.Standardize, axes: Shape, x: te.Tensor, layout: Layout) -> Anchor:
@@ -33,9 +33,13 @@ def standardize(op: ops.Standardize, axes: Shape, x: te.Tensor, layout: Layout) 
 
     def average(element: Element, name: str) -> Element:
         if not grouped:
-            total = fold(shape, axes, element, SUM, layout.lanes, name)
+            total = fold(shape, axes, element, SUM, layout, name)
             return lambda *i: total(*i) * f32(1 / count)
         before = [axis for axis in axes if axis != len(shape) - 1]
+        if layout.threads:
+            split, reduced = (*shape[:-1], op.groups, size), (*before, len(shape))
+            total = whole(split, reduced, lambda *i: element(*i[:-2], i[-2] * size + i[-1]), SUM, name)
+            return lambda *i: total(*i[:-1], i[-1] // size) * f32(1 / count)
         parts = columns(shape, before, element, SUM, layout.lanes, name) if before else element
         tap = te.reduce_axis((0, size), "r")
         total = te.compute(

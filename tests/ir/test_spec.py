@@ -12,7 +12,7 @@ import pytest
 from convc.ir import Array, DType, Graph, Node, Op, Origin, TensorType
 from convc.ir.group import Group, GroupedGraph
 from convc.ir.spec import GROUPED, OPTIMIZED, PARSED, SpecError, verify, verify_grouped
-from convc.ops import Add, Constant, ConvTranspose, Input, Relu, Reshape, Tanh
+from convc.ops import Add, Cast, Constant, ConvTranspose, Input, Relu, Reshape, Tanh
 from tests.passes.graphs import Net
 
 ORIGIN = Origin("bad", "Layer")
@@ -66,6 +66,7 @@ UNSOUND: list[tuple[str, str | None, Callable[[], Graph]]] = [
     ("arity", "bad", lambda: on_top(Add())),
     ("types", "bad", lambda: on_top(Relu(), TensorType((7,)))),
     ("types", "bad", lambda: on_top(Reshape((7,)))),
+    ("model_types", "bad", lambda: on_top(op := Cast(DType.FLOAT16), op.infer(sound().outputs[0].type))),
     ("attributes_hashable", "bad", lambda: on_top(Listed())),
     ("constants_dense", "bad", lambda: constant_output(np.ones((2, 3), np.float32).T, TensorType((3, 2)))),
     ("constants_dense", "bad", lambda: constant_output(np.ones(3, ">i4"), TensorType((3,), DType.INT32))),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from convc.ir import DType, Graph, Node, Op, Origin, Shape, TensorType, make
+from convc.ir import MODEL_TYPES, DType, Graph, Node, Op, Origin, Shape, TensorType, make
 from convc.ir.group import Group
 from convc.lower.frame import frame_of
 from convc.ops import Add, Broadcast, Cast, Concat, Input, Multiply, Pad, Relu, Slice, Take, TakeAlong, Transpose
@@ -30,7 +30,7 @@ OUTSIDE = np.array([False] * 4 + [True] * 6)
 
 
 @pytest.mark.parametrize("schedule", [unscheduled, scheduled])
-@pytest.mark.parametrize("dtype", list(DType))
+@pytest.mark.parametrize("dtype", MODEL_TYPES)
 def test_indices_outside_are_not_read(dtype: DType, schedule: object) -> None:
     x, i = source("x", 5, 6, dtype=dtype), source("i", 10, dtype=DType.INT32)
     column = source("j", 10, 6, dtype=DType.INT32)

@@ -3,13 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from convc.ir import DType
+from convc.ir import MODEL_TYPES, DType
 from convc.ops import Cast
 from tests.ops.inference import node
 
 
-@pytest.mark.parametrize("source", list(DType))
-@pytest.mark.parametrize("target", list(DType))
+@pytest.mark.parametrize("source", MODEL_TYPES)
+@pytest.mark.parametrize("target", MODEL_TYPES)
 def test_type(source: DType, target: DType) -> None:
     made = node(Cast(target), (2, 3), dtypes=(source,))
     assert made.type.shape == (2, 3)
