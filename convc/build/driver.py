@@ -1,24 +1,28 @@
-"""The generated part of the driver: the model's tables and functions in C, its header, the stub that holds its data."""
+"""The generated part of every driver: the model's functions, its table for loaders, and the data that goes with it."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from convc import __version__
-from convc.artifact import FORMAT_VERSION, METADATA_SECTION, MODULE_SYMBOL, LaunchInfo, Metadata, TensorSpec
-from convc.build.program import ALIGNMENT, Buffer, Expansion, Launch, Port, Program, Storage, identifier
-from convc.ir import DType, TensorType
-from convc.target import Target
+from convc.artifact import DEVICES, FORMAT_VERSION, METADATA_SECTION, MODULE_SYMBOL, LaunchInfo, Metadata, TensorSpec
+from convc.build import cpu_driver, cuda_driver
+from convc.build.program import ALIGNMENT, Buffer, Port, Program, Storage, identifier
+from convc.target import AnyTarget, CudaTarget
 
-_C_TYPE = {DType.FLOAT32: "float", DType.INT32: "int32_t"}
-_DLPACK_CODE = {"i": 0, "f": 2}
-MOST_TAPS = 16
-"""Columns of a matrix that weights.c has room for."""
 _EXPORT = '__attribute__((visibility("default")))'
 
+TEMPLATES = ("interface.h", "messages.c", "ports.c")
+"""Files that all drivers share."""
 
-def metadata(program: Program, target: Target) -> Metadata:
+
+def templates(target: AnyTarget) -> tuple[str, ...]:
+    """The names of the driver's files that are the same for all models."""
+    return (*TEMPLATES, *(cuda_driver if isinstance(target, CudaTarget) else cpu_driver).TEMPLATES)
+
+
+def metadata(program: Program, target: AnyTarget) -> Metadata:
     """What the library will say about itself."""
     return Metadata(
         FORMAT_VERSION,
@@ -29,6 +33,10 @@ def metadata(program: Program, target: Target) -> Metadata:
         target.name,
         target.arch,
         target.features,
+        _device(target),
+        target.codes if isinstance(target, CudaTarget) else (),
+        program.driver_version,
+        program.precision,
         program.arena_bytes,
         program.activation_bytes,
         program.weights_bytes,
@@ -40,7 +48,11 @@ def _spec(port: Port) -> TensorSpec:
     return TensorSpec(port.name, port.type.shape, port.type.dtype.value)
 
 
-def check(program: Program) -> None:
+def _device(target: AnyTarget) -> str:
+    return "cuda" if isinstance(target, CudaTarget) else "cpu"
+
+
+def check(program: Program, target: AnyTarget) -> None:
     """Asserts what the driver relies on: buffers inside their storage and aligned, every output written."""
     assert program.launches, "a program has a launch"
     assert program.outputs, "a program has an output"
@@ -60,7 +72,7 @@ def check(program: Program) -> None:
         if is_port:
             port = (program.inputs if buffer.storage is Storage.INPUT else program.outputs)[buffer.position]
             assert port.type.bytes == buffer.type.bytes, f"{buffer} is not as large as {port}"
-    written = {launch.arguments[-1].position for launch in program.launches if _writes_output(launch)}
+    written = {buffer.position for buffer in _written(program) if buffer.storage is Storage.OUTPUT}
     assert written == set(range(len(program.outputs))), "every output is written by a launch"
     for offset, data in program.weights:
         assert offset % ALIGNMENT == 0, "misaligned weights"
@@ -68,120 +80,79 @@ def check(program: Program) -> None:
     for expansion in program.expansions:
         assert expansion.source % ALIGNMENT == expansion.target % ALIGNMENT == 0, "misaligned expansion"
         assert 0 <= expansion.source <= program.weights_bytes - expansion.source_bytes, "expansion past the weights"
-        assert len(expansion.map.columns[0]) <= MOST_TAPS, "weights.c has no room for that many taps"
+    (cuda_driver if isinstance(target, CudaTarget) else cpu_driver).check(program)
 
 
-def _writes_output(launch: Launch) -> bool:
-    return launch.arguments[-1].storage is Storage.OUTPUT
+def _written(program: Program) -> Iterator[Buffer]:
+    """What the launches write; on CUDA it may be any of their arguments."""
+    for launch in program.launches:
+        yield from launch.arguments if launch.geometry else launch.arguments[-1:]
 
 
-def source(program: Program, target: Target, metadata_bytes: int) -> str:
-    """model.c: what driver.h declares as generated, the model's C functions, and `convc_module_v1`."""
-    buffers = list(dict.fromkeys(buffer for launch in program.launches for buffer in launch.arguments))
-    index = {buffer: i for i, buffer in enumerate(buffers)}
-    kernels = dict.fromkeys(launch.kernel for launch in program.launches)
-    shapes = {shape: i for i, shape in enumerate(dict.fromkeys(b.type.shape for b in buffers if b.type.shape))}
-    arguments = [index[buffer] for launch in program.launches for buffer in launch.arguments]
-    counts = (len(program.inputs), len(program.outputs), len(program.launches), len(buffers), len(arguments))
+def source(program: Program, target: AnyTarget, metadata_bytes: int) -> str:
+    """model.c: what the driver's header declares as generated, the model's C functions, and `convc_module_v1`."""
+    if isinstance(target, CudaTarget):
+        header, tables = cuda_driver.HEADER, cuda_driver.tables(program, target)
+    else:
+        header, tables = cpu_driver.HEADER, cpu_driver.tables(program, target)
     return "\n\n".join(
         (
-            '/* Generated by convc: the tables of one model. */\n#include "driver.h"',
-            "\n".join(f"extern Kernel __tvm_ffi_{kernel};" for kernel in kernels),
-            "\n".join(f"static const int64_t shape_{i}[] = {{{_commas(shape)}}};" for shape, i in shapes.items()),
-            f"const struct model driver_model = {{{_commas(counts)}, UINT64_C({program.arena_bytes}), "
-            f"UINT64_C({program.expanded_bytes}), {len(program.expansions)}}};",
-            *_expansions(program),
-            _table("struct port driver_ports", map(_port_row, (*program.inputs, *program.outputs))),
-            _table("struct tensor driver_tensors", (_tensor_row(buffer, shapes) for buffer in buffers)),
-            _table("uint32_t driver_arguments", map(str, arguments)),
-            _table("struct launch driver_launches", _launch_rows(program.launches)),
-            _table("char *const driver_features", (*map(_string, target.features), "NULL")),
-            _functions(program),
-            _module_table(program, metadata_bytes),
+            f'/* Generated by convc: the tables of one model. */\n#include "{header}"',
+            tables,
+            *(function.declaration for function in _functions(program, target)),
+            *(function.definition for function in _functions(program, target)),
+            _module_table(program, target, metadata_bytes),
         )
     ) + "\n"  # fmt: skip
 
 
-def _table(declaration: str, rows: Iterable[str]) -> str:
-    return f"const {declaration}[] = {{\n" + "".join(f"    {row},\n" for row in rows) + "};"
+@dataclass(frozen=True)
+class _Function:
+    """A function of the model's header, over the driver's own type of context."""
+
+    result: str
+    name: str
+    parameters: str
+    body: tuple[str, ...]
+
+    @property
+    def declaration(self) -> str:
+        return f"{_EXPORT} {self.result}{self.name}({self.parameters});"
+
+    @property
+    def definition(self) -> str:
+        return "\n".join(
+            (f"{self.result}{self.name}({self.parameters})", "{", *(f"  {line}" for line in self.body), "}")
+        )
 
 
-def _expansions(program: Program) -> tuple[str, str]:
-    """The tables of matrices, each once, and of expansions, which name the places of theirs. Neither is empty."""
-    maps = [expansion.map for expansion in program.expansions]
-    matrices = tuple(dict.fromkeys(matrix for made in maps for matrix in (made.rows, made.columns)))
-    starts = [sum(len(matrix) * len(matrix[0]) for matrix in matrices[:place]) for place in range(len(matrices))]
-    places = dict(zip(matrices, starts, strict=True))
-
-    def row(expansion: Expansion) -> str:
-        numbers = (expansion.source, expansion.target, expansion.count)
-        axes = (f"{{{places[m]}, {len(m)}, {len(m[0])}}}" for m in (expansion.map.rows, expansion.map.columns))
-        return f"{{{', '.join((*(f'UINT64_C({number})' for number in numbers), *axes))}}}"
-
-    coefficients = (float(value).hex() for matrix in matrices for line in matrix for value in line)
-    return (
-        _table("double driver_coefficients", (*coefficients, "0")),
-        _table("struct expansion driver_expansions", (*map(row, program.expansions), "{0}")),
-    )
-
-
-def _port_row(port: Port) -> str:
-    return f"{{{_string(port.name)}, UINT64_C({port.type.bytes})}}"
-
-
-def _tensor_row(buffer: Buffer, shapes: dict[tuple[int, ...], int]) -> str:
-    shape = f"shape_{shapes[buffer.type.shape]}" if buffer.type.shape else "NULL"
-    dtype = buffer.type.dtype.numpy
-    code = f"{{{_DLPACK_CODE[dtype.kind]}, {8 * dtype.itemsize}, 1}}"
-    position = f"UINT64_C({buffer.position})"
-    return f"{{STORAGE_{buffer.storage.name}, {buffer.type.rank}, {position}, {shape}, {code}}}"
-
-
-def _launch_rows(launches: Iterable[Launch]) -> Iterable[str]:
-    first = 0
-    for launch in launches:
-        yield f"{{__tvm_ffi_{launch.kernel}, {_string(launch.layers)}, {first}, {len(launch.arguments)}}}"
-        first += len(launch.arguments)
-
-
-def _functions(program: Program) -> str:
-    """The functions of the header, over the driver's own type of context."""
+def _functions(program: Program, target: AnyTarget) -> Iterator[_Function]:
+    name, on_cuda = program.name, isinstance(target, CudaTarget)
     ins = [f"input_{i}" for i in range(len(program.inputs))]
     outs = [f"output_{i}" for i in range(len(program.outputs))]
-    parameters = "".join(f", const void *{name}" for name in ins) + "".join(f", void *{name}" for name in outs)
-    inputs = f"{{{', '.join(ins) or 'NULL'}}}"
-    prefix = f"{_EXPORT} "
-    name = program.name
-    return f"""\
-{prefix}struct context *{name}_create(int threads);
-{prefix}int {name}_run(struct context *context{parameters});
-{prefix}void {name}_destroy(struct context *context);
-{prefix}const char *{name}_last_error(struct context *context);
-
-struct context *{name}_create(int threads)
-{{
-  return driver_open(threads);
-}}
-
-int {name}_run(struct context *context{parameters})
-{{
-  const void *const inputs[] = {inputs};
-  void *const outputs[] = {{{", ".join(outs)}}};
-  return driver_execute(context, inputs, outputs, NULL);
-}}
-
-void {name}_destroy(struct context *context)
-{{
-  driver_close(context);
-}}
-
-const char *{name}_last_error(struct context *context)
-{{
-  return driver_message(context);
-}}"""
+    context = "struct context *context"
+    tensors = ", ".join(
+        (context, *(f"const void *{tensor}" for tensor in ins), *(f"void *{tensor}" for tensor in outs))
+    )
+    lists = (
+        f"const void *const inputs[] = {{{', '.join(ins) or 'NULL'}}};",
+        f"void *const outputs[] = {{{', '.join(outs)}}};",
+    )
+    execute = "return driver_execute(context, inputs, outputs, NULL);"
+    choice = "device" if on_cuda else "threads"
+    yield _Function("struct context *", f"{name}_create", f"int {choice}", (f"return driver_open({choice});",))
+    yield _Function("int ", f"{name}_run", tensors, (*lists, execute))
+    if on_cuda:
+        on_device = "return driver_run_on_device(context, inputs, outputs);"
+        yield _Function("int ", f"{name}_run_on_device", tensors, (*lists, on_device))
+        yield _Function("void *", f"{name}_stream", context, ("return driver_stream(context);",))
+        yield _Function("int ", f"{name}_synchronize", context, ("return driver_synchronize(context);",))
+    yield _Function("void ", f"{name}_destroy", context, ("driver_close(context);",))
+    yield _Function("const char *", f"{name}_last_error", context, ("return driver_message(context);",))
 
 
-def _module_table(program: Program, metadata_bytes: int) -> str:
+def _module_table(program: Program, target: AnyTarget, metadata_bytes: int) -> str:
+    on_device = "&driver_on_device" if isinstance(target, CudaTarget) else "NULL"
     return f"""\
 static int run(struct context *context, const void *const *inputs, void *const *outputs)
 {{
@@ -200,6 +171,7 @@ const struct convc_module {MODULE_SYMBOL} = {{
     .inputs = {len(program.inputs)},
     .outputs = {len(program.outputs)},
     .launches = {len(program.launches)},
+    .device = {DEVICES[_device(target)]},
     .metadata = driver_metadata,
     .metadata_bytes = UINT64_C({metadata_bytes}),
     .create = driver_open,
@@ -207,120 +179,35 @@ const struct convc_module {MODULE_SYMBOL} = {{
     .profile = profile,
     .destroy = driver_close,
     .last_error = driver_message,
+    .on_device = {on_device},
 }};"""
 
 
-def stub() -> str:
-    """data.s: takes in `weights.bin` and `metadata.json` of the folder it is assembled in."""
+def stub(target: AnyTarget) -> str:
+    """data.s: takes in `weights.bin` and `metadata.json` of the folder it is assembled in, and `kernels.fatbin`."""
+    sections = [_taken_in(".convc.weights", "driver_weights", "weights.bin")]
+    if isinstance(target, CudaTarget):
+        sections.append(_taken_in(".convc.kernels", "driver_fatbin", "kernels.fatbin"))
+    sections.append(_taken_in(METADATA_SECTION, "driver_metadata", "metadata.json", ends=True))
+    return "\n".join((*sections, '    .section .note.GNU-stack,"",@progbits\n'))
+
+
+def _taken_in(section: str, symbol: str, file: str, *, ends: bool = False) -> str:
+    """A file as a symbol in a section of its own; it `ends` with a NUL."""
+    end = "\n    .byte 0" if ends else ""
     return f"""\
-    .section .convc.weights,"a",@progbits
+    .section {section},"a",@progbits
     .balign {ALIGNMENT}
-    .globl driver_weights
-    .hidden driver_weights
-    .type driver_weights, @object
-driver_weights:
-    .incbin "weights.bin"
-    .size driver_weights, . - driver_weights
-
-    .section {METADATA_SECTION},"a",@progbits
-    .globl driver_metadata
-    .hidden driver_metadata
-    .type driver_metadata, @object
-driver_metadata:
-    .incbin "metadata.json"
-    .byte 0
-    .size driver_metadata, . - driver_metadata
-
-    .section .note.GNU-stack,"",@progbits
+    .globl {symbol}
+    .hidden {symbol}
+    .type {symbol}, @object
+{symbol}:
+    .incbin "{file}"{end}
+    .size {symbol}, . - {symbol}
 """
 
 
-def exports(program: Program) -> str:
+def exports(program: Program, target: AnyTarget) -> str:
     """The linker's version script: the header's functions and the module table, nothing else."""
-    names = [MODULE_SYMBOL, *(f"{program.name}_{verb}" for verb in ("create", "run", "destroy", "last_error"))]
+    names = [MODULE_SYMBOL, *(function.name for function in _functions(program, target))]
     return "{\n  global:\n" + "".join(f"    {name};\n" for name in names) + "  local: *;\n};\n"
-
-
-def header(program: Program) -> str:
-    """The C header that goes with the library: its four functions, and the shape and layout of each tensor."""
-    name, guard = program.name, f"{program.name.upper()}_H"
-    taken = {"context", name}
-    parameters, comments, declarations, sizes = [], [], [], []
-    for port, is_input in [(p, True) for p in program.inputs] + [(p, False) for p in program.outputs]:
-        parameter = identifier(port.name, taken)
-        taken.add(parameter)
-        c_type = _C_TYPE[port.type.dtype]
-        parameters.append(f"{'const ' if is_input else ''}{c_type} *{parameter}")
-        comments.append(
-            f" *   {parameter}  {'input' if is_input else 'output'} {_comment(port.name)}: {_layout(port.type)}"
-        )
-        sizes.append(f"  {name}_{parameter}_elements = {port.type.elements},")
-        declarations.append(f" *   static {c_type} {parameter}[{name}_{parameter}_elements];")
-    call = ", ".join(["context", *(p.rpartition("*")[2] for p in parameters)])
-    listing = "\n".join(comments)
-    buffers, elements = "\n".join(declarations), "\n".join(sizes)
-    return f"""\
-/* {name}: a model compiled by convc.
- *
- * Tensors are dense and row-major, the last axis innermost:
-{listing}
- *
- * {name}_create makes a context: memory and threads; 0 threads means all cores that this process may use. It returns
- * NULL on failure, and {name}_last_error(NULL) then says why. {name}_run returns 0, or -1 with a message in
- * {name}_last_error. Pointers of any alignment do; those at multiples of {ALIGNMENT} bytes save a copy. Outputs must
- * not overlap inputs or each other. A context serves one thread at a time; distinct contexts run at the same time and
- * share the weights. After a fork, a context that was not running works in the child too.
- *
- *   #include "{name}.h"
-{buffers}
- *   {name} *context = {name}_create(0);
- *   if (!context || {name}_run({call}) != 0)
- *     fprintf(stderr, "%s\\n", {name}_last_error(context));
- *   {name}_destroy(context);
- */
-#ifndef {guard}
-#define {guard}
-
-#include <stdint.h>
-
-#ifdef __cplusplus
-extern "C" {{
-#endif
-
-typedef struct {name} {name};
-
-enum {{
-{elements}
-}};
-
-{name} *{name}_create(int threads);
-int {name}_run({name} *context, {", ".join(parameters)});
-void {name}_destroy({name} *context);
-const char *{name}_last_error({name} *context);
-
-#ifdef __cplusplus
-}}
-#endif
-
-#endif
-"""
-
-
-def _layout(type_: TensorType) -> str:
-    shape = " x ".join(map(str, type_.shape)) or "scalar"
-    return f"{_C_TYPE[type_.dtype]}, {shape} ({type_.elements} elements)"
-
-
-def _commas(numbers: Iterable[int]) -> str:
-    return ", ".join(map(str, numbers))
-
-
-def _string(text: str) -> str:
-    """A C string literal in plain ASCII; '?' is escaped too, so that no trigraph arises."""
-    escaped = (chr(b) if 32 <= b < 127 and chr(b) not in '"\\?' else f"\\{b:03o}" for b in text.encode())
-    return f'"{"".join(escaped)}"'
-
-
-def _comment(text: str) -> str:
-    """`text` as it can stand in a C comment."""
-    return "'" + re.sub(r"[^\x20-\x7e]|\*(?=/)|/(?=\*)|\\", "?", text)[:80] + "'"

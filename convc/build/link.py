@@ -14,14 +14,13 @@ import numpy as np
 
 from convc import settings
 from convc.build import driver
+from convc.build import header as c_header
 from convc.build.program import Program
 from convc.errors import ArtifactError, TargetError, UnsupportedError
-from convc.target import Target, host_arch
+from convc.target import AnyTarget, CudaTarget, host_arch
 
 MAX_WEIGHTS = (2 << 30) - (64 << 20)
 """Bytes. The code reaches the weights by 32-bit offsets."""
-
-TEMPLATES = ("context.c", "pool.c", "workspace.c", "weights.c", "cpu.c")
 
 _COMPILE = (
     "-std=c11", "-O2", "-fPIC", "-fvisibility=hidden", "-fno-plt", "-ffunction-sections", "-fdata-sections",
@@ -34,18 +33,20 @@ _LINK = (
     "-Wl,-z,relro,-z,now,-z,noexecstack,-z,defs", "-Wl,--hash-style=gnu,--gc-sections,--as-needed",
     "-Wl,--build-id=none,--strip-debug", "-Wl,--version-script=exports.map",
 )  # fmt: skip
-_LIBRARIES = ("-lpthread", "-lm")
-"""With --as-needed: glibc before 2.34 has its threads apart, and not every kernel needs libm."""
+_LIBRARIES = ("-lpthread", "-ldl", "-lm")
+"""With --as-needed: glibc before 2.34 has threads and dlopen apart, and not every kernel needs libm."""
 
 
-def link(program: Program, kernels_object: Path, target: Target, output: Path, header: Path | None) -> None:
+def link(program: Program, kernels: Path, target: AnyTarget, output: Path, header: Path | None) -> None:
     """Writes the library of `program` to `output`, and its C header to `header` unless None.
+
+    `kernels` is an object file for a CPU, a fatbin for CUDA.
 
     The bytes depend on the arguments and on the toolchain only, not on folders or the time. What is at `output` is
     replaced in one step, and kept on failure. Raises `TargetError` where there is no fitting C compiler,
     `UnsupportedError` for more than `MAX_WEIGHTS` bytes of weights, `ArtifactError` where `output` cannot be written.
     """
-    driver.check(program)
+    driver.check(program, target)
     if program.weights_bytes > MAX_WEIGHTS:
         raise UnsupportedError(
             f"model '{program.name}'",
@@ -58,26 +59,31 @@ def link(program: Program, kernels_object: Path, target: Target, output: Path, h
         with tempfile.TemporaryDirectory(prefix=".convc-", dir=output.absolute().parent) as name:
             folder = Path(name)
             _write_sources(program, target, folder)
-            shutil.copyfile(kernels_object, folder / "kernels.o")
+            sources = ["model.c", *(name for name in driver.templates(target) if name.endswith(".c"))]
+            objects = ["data.o", *(f"{source}.o" for source in sources)]
+            if isinstance(target, CudaTarget):
+                shutil.copyfile(kernels, folder / "kernels.fatbin")
+            else:
+                shutil.copyfile(kernels, folder / "kernels.o")
+                objects.append("kernels.o")
             _invoke(compiler, ["-c", "data.s", "-o", "data.o"], folder)
-            for source in ("model.c", *TEMPLATES):
+            for source in sources:
                 flags = (*_COMPILE, *_vectors(target)) if source == "weights.c" else _COMPILE
                 _invoke(compiler, [*flags, "-c", source, "-o", f"{source}.o"], folder)
-            objects = ["data.o", "kernels.o", *(f"{source}.o" for source in ("model.c", *TEMPLATES))]
             _invoke(compiler, [*_LINK, "-o", "library.so", *objects, *_LIBRARIES], folder)
             if header:
-                (folder / "model.h").write_text(driver.header(program), encoding="ascii")
+                (folder / "model.h").write_text(c_header.header(program, target), encoding="ascii")
                 os.replace(folder / "model.h", header)
             os.replace(folder / "library.so", output)
     except OSError as error:
         raise ArtifactError(str(output), "cannot be written", received=error.strerror or str(error)) from None
 
 
-def _vectors(target: Target) -> tuple[str, ...]:
+def _vectors(target: AnyTarget) -> tuple[str, ...]:
     return ("-O3", *(_VECTORS[feature] for feature in target.features if feature in _VECTORS))
 
 
-def find_compiler(target: Target) -> list[str]:
+def find_compiler(target: AnyTarget) -> list[str]:
     """The command of a C compiler for `target`: CC, else cc, gcc, clang, or a cross gcc. Raises `TargetError`."""
     chosen = settings.from_environment().compiler
     if chosen:
@@ -127,19 +133,19 @@ def _arch(machine: str) -> str:
     return {"amd64": "x86_64", "arm64": "aarch64"}.get(machine.partition("-")[0], machine.partition("-")[0])
 
 
-def _write_sources(program: Program, target: Target, folder: Path) -> None:
+def _write_sources(program: Program, target: AnyTarget, folder: Path) -> None:
     about = driver.metadata(program, target).to_json()
     (folder / "metadata.json").write_text(about, encoding="ascii")
     (folder / "model.c").write_text(driver.source(program, target, len(about)), encoding="ascii")
-    (folder / "data.s").write_text(driver.stub(), encoding="ascii")
-    (folder / "exports.map").write_text(driver.exports(program), encoding="ascii")
+    (folder / "data.s").write_text(driver.stub(target), encoding="ascii")
+    (folder / "exports.map").write_text(driver.exports(program, target), encoding="ascii")
     templates = resources.files("convc.build") / "templates"
-    for name in ("driver.h", *TEMPLATES):
+    for name in driver.templates(target):
         (folder / name).write_bytes((templates / name).read_bytes())
     with (folder / "weights.bin").open("wb") as file:
         for offset, data in program.weights:
             file.seek(offset)
-            file.write(np.ascontiguousarray(data, data.dtype.newbyteorder("<")).data)
+            file.write(np.ascontiguousarray(data, data.dtype.newbyteorder("<")).reshape(-1).view(np.uint8).data)
         file.truncate(max(program.weights_bytes, 1))
 
 

@@ -35,8 +35,21 @@ class Buffer:
 
 
 @dataclass(frozen=True)
+class Geometry:
+    """How a CUDA kernel is launched: blocks, threads of a block, and bytes of dynamic shared memory."""
+
+    grid: tuple[int, int, int]
+    block: tuple[int, int, int]
+    shared: int = 0
+
+
+@dataclass(frozen=True)
 class Launch:
-    """One call of a kernel. The last argument is its output. `layers` names the source layers that it computes."""
+    """One call of a kernel. `layers` names the source layers that it computes.
+
+    On the CPU the last argument is the output. On CUDA, where `geometry` is not None, arguments are the device kernel's
+    parameters, in its order.
+    """
 
     kernel: str
     layers: str
@@ -44,6 +57,7 @@ class Launch:
     flops: int
     bytes: int
     """Bytes that have to be read and written at least: the sum of the arguments."""
+    geometry: Geometry | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +107,9 @@ class Program:
     weights_bytes: int
     """In the file."""
     expansions: tuple[Expansion, ...] = ()
+    precision: str = "float32"
+    driver_version: int = 0
+    """The CUDA version that a driver must have at least, 1000 * major; 0 on the CPU."""
 
     @property
     def expanded_bytes(self) -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convc.build import driver
+from convc.build import driver, header
 from convc.build.link import link
 from convc.build.program import Port, Program
 from convc.ir import Array, TensorType
@@ -266,7 +266,7 @@ def test_strings_and_comments_survive_any_name(kernels_object: Path, tmp_path: P
 
 
 def test_a_header_names_shapes_and_types() -> None:
-    text = driver.header(kernels.halves())
+    text = header.header(kernels.halves(), kernels.target())
     assert "int halves_run(halves *context, const int32_t *counts, float *halves_2);" in text
     assert "counts  input 'counts': int32_t, 7 (7 elements)" in text
 
@@ -351,10 +351,10 @@ def test_weights_that_do_not_fit_in_memory(kernels_object: Path, tmp_path: Path)
 
 def test_expanded_buffers_are_inside_what_is_made() -> None:
     program = kernels.expanded([kernels_3x3(3, 143)], [0])
-    driver.check(program)
+    driver.check(program, kernels.target())
     with pytest.raises(AssertionError, match="outside its storage"):
-        driver.check(replace(program, expansions=()))
+        driver.check(replace(program, expansions=()), kernels.target())
     with pytest.raises(AssertionError, match="outside its storage"):
-        driver.check(kernels.expanded([kernels_3x3(3, 143)], [128]))
+        driver.check(kernels.expanded([kernels_3x3(3, 143)], [128]), kernels.target())
     with pytest.raises(AssertionError, match="misaligned"):
-        driver.check(kernels.expanded([kernels_3x3(3, 300)], [4]))
+        driver.check(kernels.expanded([kernels_3x3(3, 300)], [4]), kernels.target())

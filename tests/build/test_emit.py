@@ -19,11 +19,11 @@ from convc.build import emit as module
 from convc.build.emit import EmitReport, emit
 from convc.build.kernels import Kernels
 from convc.build.program import Program, Storage
-from convc.errors import TargetError
-from convc.ir import Array, Graph, Node
+from convc.errors import TargetError, UnsupportedError
+from convc.ir import Array, Graph, Node, Origin, TensorType, make
 from convc.ir.group import Group
 from convc.lower import Argument
-from convc.ops import Add, Concat, Conv, MaxPool, Relu, Reshape, Sigmoid
+from convc.ops import Add, Concat, Conv, Input, MaxPool, Relu, Reshape, Sigmoid
 from convc.passes import optimize
 from convc.target import Target, host_arch, host_features, known, native
 from tests.cases import ALL, fused
@@ -293,6 +293,14 @@ def test_a_missing_compiler_is_said_first(tmp_path: Path, monkeypatch: pytest.Mo
             progress=lambda done, total, what: steps.append(what),
         )
     assert steps == []
+
+
+def test_a_tensor_that_cannot_be_counted_in_32_bits_is_refused(tmp_path: Path) -> None:
+    x = make(Input(TensorType((1, 1 << 16, 1 << 15, 1))), origin=Origin("x", "Input"))
+    graph = Graph("large", (x,), (make(Relu(), x, origin=Origin("relu", "Activation")),), ("y",))
+    with pytest.raises(UnsupportedError, match="too large for one kernel: expected at most 2147483647 elements"):
+        built(graph, tmp_path / "large.so")
+    assert not (tmp_path / "large.so").exists()
 
 
 def test_weights_are_packed_once_for_each_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,6 @@
-/* A context: what one caller needs to run the model. Buffers, the argument tables of the kernels, threads, messages. */
+/* A context: what one caller needs to run the model. Buffers, the argument tables of the kernels, threads. */
 #include "driver.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,43 +19,13 @@ struct context {
   struct workspace *workspaces;   /* one per thread */
   struct pool *pool;
   int threads;
-  const struct launch *current;   /* what runs; NULL between runs. Messages name its layers */
   atomic_flag busy;        /* a run is in progress */
-  atomic_flag reported;    /* `message` is taken */
-  char message[512];
+  struct messages messages;
 };
 
-/* What a thread was told without a context, or about one that another thread is using. */
-static _Thread_local struct {
-  const struct context *about;
-  char message[160];
-} refusal;
-
-/* ---- messages ---- */
-
-static int refuse(const struct context *about, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static int refuse(const struct context *about, const char *format, ...)
+struct messages *driver_messages(struct context *context)
 {
-  va_list values;
-  va_start(values, format);
-  vsnprintf(refusal.message, sizeof refusal.message, format, values);
-  va_end(values);
-  refusal.about = about;
-  return -1;
-}
-
-void driver_report(struct context *context, const char *format, ...)
-{
-  if (atomic_flag_test_and_set(&context->reported))
-    return;
-  int length = 0;
-  if (context->current)
-    length = snprintf(context->message, sizeof context->message, "in '%.200s': ", context->current->layers);
-  va_list values;
-  va_start(values, format);
-  vsnprintf(context->message + length, sizeof context->message - (size_t)length, format, values);
-  va_end(values);
+  return &context->messages;
 }
 
 /* The hook by which TVM's kernels say why they refuse their arguments. */
@@ -70,11 +39,6 @@ void TVMFFIErrorSetRaisedFromCStrParts(const char *kind, const char **parts, int
     length += added > 0 ? (size_t)added : 0;
   }
   driver_report(driver_lane.context, "%s: %s", kind, text);
-}
-
-const char *driver_message(struct context *context)
-{
-  return refusal.about == context || !context ? refusal.message : context->message;
 }
 
 /* ---- create and destroy ---- */
@@ -144,8 +108,8 @@ static void fill_tables(struct context *context)
 
 static struct context *give_up(struct context *context)
 {
-  const uint64_t bytes = driver_model.arena_bytes + driver_model.expanded_bytes;
-  refuse(NULL, "out of memory: the model needs %llu bytes", (unsigned long long)bytes);
+  const uint64_t bytes = driver_model.arena_bytes + driver_expanded.bytes;
+  driver_refuse(NULL, "out of memory: the model needs %llu bytes", (unsigned long long)bytes);
   driver_close(context);
   return NULL;
 }
@@ -154,27 +118,27 @@ struct context *driver_open(int threads)
 {
   const char *missing = driver_missing_feature(driver_features);
   if (missing) {
-    refuse(NULL, "this CPU lacks '%s', which the model was compiled for", missing);
+    driver_refuse(NULL, "this CPU lacks '%s', which the model was compiled for", missing);
     return NULL;
   }
   if (threads < 0 || threads > MAX_THREADS) {
-    refuse(NULL, "threads: expected 0 to %d, got %d", MAX_THREADS, threads);
+    driver_refuse(NULL, "threads: expected 0 to %d, got %d", MAX_THREADS, threads);
     return NULL;
   }
   struct context *context = calloc(1, sizeof *context);
   if (!context) {
-    refuse(NULL, "out of memory");
+    driver_refuse(NULL, "out of memory");
     return NULL;
   }
   atomic_flag_clear(&context->busy);
-  atomic_flag_clear(&context->reported);
+  driver_forget(context);
   context->threads = threads > 0 ? threads : driver_usable_cores();
   if (!allocate_tables(context))
     return give_up(context);
   int error;
   context->pool = driver_pool_start(context->threads, context, context->workspaces, &error);
   if (!context->pool) {
-    refuse(NULL, "cannot start %d threads (error %d)", context->threads, error);
+    driver_refuse(NULL, "cannot start %d threads (error %d)", context->threads, error);
     driver_close(context);
     return NULL;
   }
@@ -217,10 +181,6 @@ static bool bind_port(struct context *context, uint32_t index, const void *point
 {
   const struct port *port = &driver_ports[index];
   const bool is_input = index < driver_model.inputs;
-  if (!pointer) {
-    driver_report(context, "%s '%s' is NULL", is_input ? "input" : "output", port->name);
-    return false;
-  }
   if (is_aligned(pointer)) {
     context->bound[index] = (void *)pointer;
     return true;
@@ -236,32 +196,10 @@ static bool bind_port(struct context *context, uint32_t index, const void *point
   return true;
 }
 
-static bool overlap(const char *a, uint64_t a_bytes, const char *b, uint64_t b_bytes)
-{
-  return (uintptr_t)a < (uintptr_t)b + b_bytes && (uintptr_t)b < (uintptr_t)a + a_bytes;
-}
-
-/* No output may share memory with another port: it is written while inputs are still to be read. */
-static bool check_overlaps(struct context *context, const void *const *inputs, void *const *outputs)
-{
-  const struct port *in = driver_ports, *out = driver_ports + driver_model.inputs;
-  for (uint32_t i = 0; i < driver_model.outputs; i++) {
-    for (uint32_t j = 0; j < driver_model.inputs; j++)
-      if (overlap(outputs[i], out[i].bytes, inputs[j], in[j].bytes)) {
-        driver_report(context, "output '%s' overlaps input '%s'", out[i].name, in[j].name);
-        return false;
-      }
-    for (uint32_t j = 0; j < i; j++)
-      if (overlap(outputs[i], out[i].bytes, outputs[j], out[j].bytes)) {
-        driver_report(context, "output '%s' overlaps output '%s'", out[i].name, out[j].name);
-        return false;
-      }
-  }
-  return true;
-}
-
 static bool bind_ports(struct context *context, const void *const *inputs, void *const *outputs)
 {
+  if (!driver_check_ports(context, inputs, outputs))
+    return false;
   for (uint32_t i = 0; i < port_count(); i++)
     if (!bind_port(context, i, i < driver_model.inputs ? inputs[i] : outputs[i - driver_model.inputs]))
       return false;
@@ -272,7 +210,7 @@ static bool bind_ports(struct context *context, const void *const *inputs, void 
     else if (tensor->storage == STORAGE_OUTPUT)
       context->tensors[i].data = context->bound[driver_model.inputs + tensor->position];
   }
-  return check_overlaps(context, inputs, outputs);
+  return true;
 }
 
 static double now(void)
@@ -286,7 +224,7 @@ static bool run_launches(struct context *context, double *seconds)
 {
   for (uint32_t i = 0; i < driver_model.launches; i++) {
     const struct launch *launch = &driver_launches[i];
-    context->current = launch;
+    context->messages.layers = launch->layers;
     const double start = seconds ? now() : 0;
     Argument result = {0};
     if (launch->kernel(NULL, &context->arguments[launch->first], launch->count, &result) != 0) {
@@ -314,13 +252,10 @@ static void copy_staged_outputs(struct context *context, void *const *outputs)
 int driver_execute(struct context *context, const void *const *inputs, void *const *outputs, double *seconds)
 {
   if (!context || !inputs || !outputs)
-    return refuse(context, "the %s is NULL", !context ? "context" : "array of pointers");
+    return driver_refuse(context, "the %s is NULL", !context ? "context" : "array of pointers");
   if (atomic_flag_test_and_set(&context->busy))
-    return refuse(context, "the context is in use by another thread; create one per thread");
-  if (refusal.about == context)
-    refusal.about = NULL;
-  context->message[0] = '\0';
-  atomic_flag_clear(&context->reported);
+    return driver_refuse(context, "the context is in use by another thread; create one per thread");
+  driver_forget(context);
 
   bool done = bind_ports(context, inputs, outputs);
   if (done) {
@@ -330,7 +265,7 @@ int driver_execute(struct context *context, const void *const *inputs, void *con
     driver_lane = (struct lane){0};
     driver_pool_cool(context->pool);
   }
-  context->current = NULL;
+  context->messages.layers = NULL;
   if (done)
     copy_staged_outputs(context, outputs);
   atomic_flag_clear(&context->busy);

@@ -1,26 +1,18 @@
-/* The driver of a compiled model: what its parts share.
+/* The driver of a model for CPUs: what its parts share, besides interface.h.
  *
  * model.c     generated: the model's tables, its named C functions and `convc_module_v1`
- * data.s      generated: the weights and the metadata, taken in with .incbin
- * context.c   create, run, destroy: buffers, alignment, errors
+ * context.c   create, run, destroy: buffers and alignment
  * pool.c      threads, and TVM's hook for parallel loops
  * workspace.c scratch memory of the kernels, and TVM's hooks for it
  * weights.c   the weights in memory
  * cpu.c       which CPU features and how many cores there are
  *
  * All that the model writes hangs on one `struct context`; code, tables and weights are read-only.
- * Nothing here prints, exits or raises a signal.
  */
 #ifndef CONVC_DRIVER_H
 #define CONVC_DRIVER_H
 
-#define _GNU_SOURCE
-#include <stdatomic.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-struct context;
+#include "interface.h"
 
 enum { ALIGNMENT = 64 };   /* what kernels assume of every buffer, in bytes */
 enum { MAX_THREADS = 1024 };
@@ -65,8 +57,6 @@ typedef int ParallelTask(int task, ParallelEnvironment *environment, void *closu
 
 /* ---- the model, as tables; generated ---- */
 
-enum storage { STORAGE_INPUT, STORAGE_OUTPUT, STORAGE_ARENA, STORAGE_WEIGHTS, STORAGE_EXPANDED };
-
 struct tensor {
   enum storage storage;
   int32_t rank;
@@ -82,15 +72,9 @@ struct launch {
   int32_t count;
 };
 
-struct port {
-  const char *name;
+/* Weights that are made at load. */
+struct expanded {
   uint64_t bytes;
-};
-
-struct model {
-  uint32_t inputs, outputs, launches, tensors, arguments;
-  uint64_t arena_bytes;
-  uint64_t expanded_bytes;   /* weights that are made at load */
   uint32_t expansions;
 };
 
@@ -106,43 +90,12 @@ struct expansion {
   struct matrix down, across;
 };
 
-extern const struct model driver_model;
-extern const struct port driver_ports[];         /* inputs, then outputs */
 extern const struct tensor driver_tensors[];
 extern const struct launch driver_launches[];
-extern const uint32_t driver_arguments[];        /* indices into driver_tensors */
 extern const char *const driver_features[];      /* CPU features that the kernels need; ends with NULL */
+extern const struct expanded driver_expanded;
 extern const struct expansion driver_expansions[];
 extern const double driver_coefficients[];
-extern const char driver_weights[];              /* data.s */
-extern const char driver_metadata[];             /* data.s: JSON, ends with NUL */
-
-/* For loaders that do not know the model's name: the symbol `convc_module_v1`. `create` and the others are the
- * functions of the model's header, except that `run` takes one pointer per input and per output, in the order of the
- * metadata, and `profile` also writes the seconds of each launch. */
-struct convc_module {
-  uint32_t format_version;
-  uint32_t size;   /* of this structure */
-  uint32_t inputs, outputs, launches;
-  uint32_t reserved;
-  const char *metadata;
-  uint64_t metadata_bytes;   /* without the NUL */
-  struct context *(*create)(int threads);
-  int (*run)(struct context *, const void *const *inputs, void *const *outputs);
-  int (*profile)(struct context *, const void *const *inputs, void *const *outputs, double *seconds);
-  void (*destroy)(struct context *);
-  const char *(*last_error)(struct context *);
-};
-
-/* ---- context.c ---- */
-
-struct context *driver_open(int threads);
-int driver_execute(struct context *context, const void *const *inputs, void *const *outputs, double *seconds);
-void driver_close(struct context *context);
-const char *driver_message(struct context *context);
-
-/* Keeps the first message of a run; later ones, also from other threads, are dropped. */
-void driver_report(struct context *context, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* ---- the thread that is executing, and on whose behalf ---- */
 

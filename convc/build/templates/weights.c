@@ -42,7 +42,7 @@ static void transform(const struct expansion *e, const float *restrict source, f
 static int transform_share(int share, ParallelEnvironment *environment, void *made)
 {
   const uint64_t stride = (uint64_t)environment->num_task * BLOCK;
-  for (uint32_t i = 0; i < driver_model.expansions; i++) {
+  for (uint32_t i = 0; i < driver_expanded.expansions; i++) {
     const struct expansion *e = &driver_expansions[i];
     const float *const source = (const float *)(driver_weights + e->source);
     float *const target = (float *)((char *)made + e->target);
@@ -56,7 +56,7 @@ static int transform_share(int share, ParallelEnvironment *environment, void *ma
 static void release_sources(void)
 {
   const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-  for (uint32_t i = 0; i < driver_model.expansions; i++) {
+  for (uint32_t i = 0; i < driver_expanded.expansions; i++) {
     const struct expansion *e = &driver_expansions[i];
     const uintptr_t begin = (uintptr_t)(driver_weights + e->source);
     const uintptr_t end = begin + (uintptr_t)e->count * e->down.columns * e->across.columns * sizeof(float);
@@ -68,7 +68,7 @@ static void release_sources(void)
 
 static char *make(void)
 {
-  const size_t bytes = (size_t)driver_model.expanded_bytes;
+  const size_t bytes = (size_t)driver_expanded.bytes;
   char *target = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (target == MAP_FAILED)
     return NULL;
@@ -81,7 +81,7 @@ static char *make(void)
 
 bool driver_expand_weights(const char **address)
 {
-  if (driver_model.expansions == 0)
+  if (driver_expanded.expansions == 0)
     return true;
   pthread_mutex_lock(&lock);
   if (!memory)
@@ -94,5 +94,5 @@ bool driver_expand_weights(const char **address)
 __attribute__((destructor)) static void release(void)
 {
   if (memory)
-    munmap(memory, (size_t)driver_model.expanded_bytes);
+    munmap(memory, (size_t)driver_expanded.bytes);
 }
