@@ -11,7 +11,7 @@ from typing import Final
 import click
 
 from convc import runtime
-from convc.cli.options import PATH, epilog, json_option, threads_option
+from convc.cli.options import PATH, device_options, epilog, json_option
 from convc.cli.output import print_json, print_table
 from convc.samples import random_feeds
 
@@ -25,26 +25,30 @@ WARM_SHARE: Final = 0.2
     short_help="Measure latency and throughput of a compiled library.",
 )
 @click.argument("artifact", type=PATH)
-@threads_option
+@device_options
 @click.option(
     "--seconds", type=click.FloatRange(min=0, min_open=True, max=3600), default=3.0, show_default=True,
     help="How long to measure; at least ten runs are made.",
 )  # fmt: skip
 @json_option
-def command(artifact: Path, threads: int | None, seconds: float, as_json: bool) -> None:
-    """Run ARTIFACT again and again on random data, and show the latency of one run and the throughput."""
-    with runtime.load(artifact, threads=threads) as module:
+def command(artifact: Path, device: str | None, threads: int | None, seconds: float, as_json: bool) -> None:
+    """Run ARTIFACT again and again on random data, and show the latency of one run and the throughput.
+
+    A run is a call with arrays of the host: on a GPU it copies the inputs there and the outputs back.
+    """
+    with runtime.load(artifact, device, threads) as module:
         feeds = random_feeds(module.inputs, seed=0)
         batch = next((spec.shape[0] for spec in module.inputs if spec.shape), 1)
         measure(lambda: module.run(feeds), seconds * WARM_SHARE)
         times = measure(lambda: module.run(feeds), seconds)
+        place = module.device
     report = summary(times, batch)
     if as_json:
-        print_json({"artifact": str(artifact), "threads": threads, "batch": batch, **report})
+        print_json({"artifact": str(artifact), "device": place, "threads": threads, "batch": batch, **report})
         return
     rows = [(name.removesuffix("_ms"), f"{report[name]:.3f}") for name in ("min_ms", "p50_ms", "p90_ms", "p99_ms")]
     print_table(("latency", "ms>"), rows)
-    click.echo(f"{report['throughput']:.1f} samples/s, {len(times)} runs")
+    click.echo(f"{report['throughput']:.1f} samples/s, {len(times)} runs on {place}")
 
 
 def measure(run: Callable[[], object], seconds: float) -> list[float]:

@@ -15,6 +15,7 @@ from convc.ir import Shape
 @click.command(
     epilog=epilog(
         "convc compile resnet50.keras -o resnet50.so --target x86-64-v3 --header",
+        "convc compile resnet50.keras --target cuda --precision float16",
         "convc compile old.h5",
         "convc compile model.json --weights model.weights.h5",
         "convc compile model.json --weights random:1 --input image=1x224x224x3",
@@ -23,8 +24,14 @@ from convc.ir import Shape
 )
 @click.argument("model", type=PATH)
 @click.option("-o", "--output", type=PATH, help="The library; by default the model's name with .so, in this folder.")
-@click.option("--target", default="native", show_default=True, help="Machine to compile for; see 'convc targets'.")
-@click.option("--precision", default="float32", show_default=True, help="Element type to compute in.")
+@click.option(
+    "--target", default="native", show_default=True, metavar="CPU|cuda[:sm_80,…]",
+    help="What to compile for: a CPU, or GPUs of NVIDIA by their architectures; see 'convc targets'.",
+)  # fmt: skip
+@click.option(
+    "--precision", default="float32", show_default=True, metavar="|".join(api.PRECISIONS),
+    help="What a GPU multiplies and stores in; inputs and outputs stay float32.",
+)  # fmt: skip
 @model_options
 @click.option("--header", is_flag=True, help="Write a C header beside the library.")
 @click.option("--exact", is_flag=True, help="Compute every sum as it is defined: slower, with smaller rounding errors.")

@@ -88,7 +88,7 @@ def _show_artifact(file: Path, held: Metadata, as_json: bool) -> None:
     lines = [f"library {held.name}, {size(library_bytes)}, made by convc {held.convc_version}"]
     lines += [f"  input {spec}" for spec in held.inputs] + [f"  output {spec}" for spec in held.outputs]
     lines += [
-        f"  target {held.target} ({held.arch}), needs {' '.join(held.features) or 'no CPU feature'}",
+        *_needs(held),
         f"  weights {size(held.weights_bytes)}, arena {size(held.arena_bytes)} "
         f"(all activations {size(held.activation_bytes)})",
         f"  {len(held.launches)} kernel calls of {len({call.kernel for call in held.launches})} distinct kernels, "
@@ -103,6 +103,18 @@ def _show_artifact(file: Path, held: Metadata, as_json: bool) -> None:
             for place, call in enumerate(held.launches)
         ],
     )
+
+
+def _needs(held: Metadata) -> list[str]:
+    """What the library was compiled for, and what it must find where it runs."""
+    cpu = f"needs {' '.join(held.features) or 'no CPU feature'}"
+    if held.device == "cpu":
+        return [f"  target {held.target} ({held.arch}), {cpu}"]
+    major, minor = divmod(held.driver_version // 10, 100)
+    return [
+        f"  target {held.target} ({held.arch}), precision {held.precision}, {cpu}",
+        f"  device {held.device}: {' '.join(held.architectures)}, needs a driver for CUDA {major}.{minor}",
+    ]
 
 
 def describe(source: Graph, grouped: GroupedGraph) -> dict[str, Any]:

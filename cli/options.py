@@ -55,11 +55,16 @@ def json_option(function: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(function)
 
 
-def threads_option(function: F) -> F:
-    """`--threads`."""
-    return click.option(
-        "--threads", type=click.IntRange(min=1), help="Threads of a run; by default all cores of this process."
-    )(function)
+def device_options(function: F) -> F:
+    """`--device` and `--threads`: where a library runs."""
+    device = click.option(
+        "--device", metavar="cpu|cuda[:N]",
+        help="Where to run: a GPU by its number, from 0. By default what the library was compiled for.",
+    )  # fmt: skip
+    threads = click.option(
+        "--threads", type=click.IntRange(min=1), help="Threads of a run on a CPU; by default all cores of this process."
+    )
+    return device(threads(function))
 
 
 def epilog(*lines: str) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from convc import runtime
 from convc.artifact import TensorSpec
-from convc.cli.options import PATH, epilog, json_option, named, threads_option
+from convc.cli.options import PATH, device_options, epilog, json_option, named
 from convc.cli.output import clean, print_json, print_text, shape_text
 from convc.errors import ConvcError
 from convc.ir import Array
@@ -32,13 +32,15 @@ _RANDOM = re.compile(r"random(?::(\d{1,9}))?")
          "Inputs that are not given are random.",
 )  # fmt: skip
 @click.option("-o", "--output", type=PATH, help="Save the outputs: .npz by name, or .npy where there is one.")
-@threads_option
+@device_options
 @json_option
-def command(artifact: Path, inputs: tuple[str, ...], output: Path | None, threads: int | None, as_json: bool) -> None:
+def command(
+    artifact: Path, inputs: tuple[str, ...], output: Path | None, device: str | None, threads: int | None, as_json: bool
+) -> None:
     """Run ARTIFACT once and show its outputs."""
     if output is not None and output.suffix not in (".npz", ".npy"):
         raise click.UsageError(f"'{output}' is neither .npz nor .npy")
-    with runtime.load(artifact, threads=threads) as module:
+    with runtime.load(artifact, device, threads) as module:
         names = [spec.name for spec in module.inputs]
         sources = named(_assigned(inputs, names))
         feeds = {spec.name: read_array(sources.get(spec.name, "random"), spec) for spec in module.inputs}

@@ -7,11 +7,12 @@ import shlex
 import click
 
 from convc import target as targets
+from convc.build import nvcc
 from convc.build.link import find_compiler
 from convc.cli.options import epilog, json_option
 from convc.cli.output import print_json, print_table
 from convc.errors import TargetError
-from convc.target import Target
+from convc.target import CudaTarget, Target
 
 
 @click.command(
@@ -20,7 +21,10 @@ from convc.target import Target
 )
 @json_option
 def command(as_json: bool) -> None:
-    """Show what this machine is, and every machine that can be compiled for."""
+    """Show what this machine is, every CPU that can be compiled for, and what is there to compile for GPUs.
+
+    For GPUs, cuda:sm_90 or cuda:sm_80,sm_90 names the architectures to compile for; cuda stands for the default ones.
+    """
     try:
         native: Target | None = targets.native()
     except TargetError:
@@ -31,6 +35,7 @@ def command(as_json: bool) -> None:
             {
                 "native": _as_json(native) if native else None,
                 "targets": [_row_as_json(t) for t in known],
+                "cuda": _cuda_as_json(),
             }
         )
         return
@@ -54,6 +59,41 @@ def command(as_json: bool) -> None:
             for t in known
         ],
     )
+
+    click.echo(_cuda_as_text())
+
+
+def _cuda_as_json() -> dict[str, object]:
+    found = toolkit()
+    return {
+        "default": list(_default().codes),
+        "architectures": [f"sm_{number}" for number in targets.CUDA_ARCHITECTURES],
+        "nvcc": found[0] if found else None,
+        "nvcc_version": found[1] if found else None,
+    }
+
+
+def _cuda_as_text() -> str:
+    found = toolkit()
+    known = " ".join(f"sm_{number}" for number in targets.CUDA_ARCHITECTURES)
+    return f"\ncuda: GPUs of NVIDIA, by default {' '.join(_default().codes)}; cuda:sm_90 names others of {known}\n" + (
+        f"nvcc {found[1]} at {found[0]}" if found else "there is no nvcc: install NVIDIA's CUDA toolkit"
+    )
+
+
+def _default() -> CudaTarget:
+    target = targets.named(targets.CUDA)
+    assert isinstance(target, CudaTarget)
+    return target
+
+
+def toolkit() -> tuple[str, str] | None:
+    """The path of nvcc and its version, None where there is none that could be used."""
+    try:
+        path = nvcc.find()
+        return path, ".".join(map(str, nvcc.version(path)))
+    except TargetError:
+        return None
 
 
 def compiler(target: Target) -> str | None:

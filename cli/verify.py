@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from convc.cli.options import PATH, epilog, json_option, parameter_options, threads_option
+from convc.cli.options import PATH, device_options, epilog, json_option, parameter_options
 from convc.cli.output import print_json, print_table, print_text, shape_text
 from convc.ir import Shape
-from convc.verification import TOLERANCE, VerifyReport, verify
+from convc.verification import VerifyReport, verify
 
 
 @click.command(
@@ -23,20 +23,21 @@ from convc.verification import TOLERANCE, VerifyReport, verify
 @click.argument("model", type=PATH)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the random inputs.")
 @click.option(
-    "--tolerance", type=click.FloatRange(min=0, min_open=True), default=TOLERANCE, show_default=True,
-    help="Largest relative error of an output's norm.",
+    "--tolerance", type=click.FloatRange(min=0, min_open=True), 
+    help="Largest relative error of an output's norm; by default as the precision allows.",
 )  # fmt: skip
 @click.option("--kernels", is_flag=True, help="Compare the output of every kernel too; compiles the model once more.")
 @parameter_options
-@threads_option
+@device_options
 @json_option
 def command(
     artifact: Path,
     model: Path,
     seed: int,
-    tolerance: float,
+    tolerance: float | None,
     weights: str | None,
     input_shapes: dict[str, Shape],
+    device: str | None,
     threads: int | None,
     kernels: bool,
     as_json: bool,
@@ -52,6 +53,7 @@ def command(
         tolerance=tolerance,
         weights=weights,
         input_shapes=input_shapes,
+        device=device,
         threads=threads,
         kernels=kernels,
     )

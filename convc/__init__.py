@@ -12,19 +12,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from convc.api import CompileReport, compile
     from convc.errors import ArtifactError, ConvcError, ModelError, ShapeError, TargetError, UnsupportedError
-    from convc.runtime import Module, load
+    from convc.runtime import DeviceArray, Module, load
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "ArtifactError", "CompileReport", "ConvcError", "ModelError", "Module", "ShapeError", "TargetError",
-    "UnsupportedError", "__version__", "compile", "load",
+    "ArtifactError", "CompileReport", "ConvcError", "DeviceArray", "ModelError", "Module", "ShapeError",
+    "TargetError", "UnsupportedError", "__version__", "compile", "load",
 ]  # fmt: skip
 
 _HOME = {
     "ArtifactError": "convc.errors",
     "CompileReport": "convc.api",
     "ConvcError": "convc.errors",
+    "DeviceArray": "convc.runtime",
     "ModelError": "convc.errors",
     "Module": "convc.runtime",
     "ShapeError": "convc.errors",

@@ -14,6 +14,7 @@ from convc import target as targets
 from convc.errors import ConvcError, ModelError, ShapeError, UnsupportedError
 from convc.ir import Graph, Shape
 from convc.passes import Decision, optimize
+from convc.precision import Precision
 
 Progress = Callable[[int, int, str], None]
 """Called as work goes on with (steps done, steps in all, what is being done)."""
@@ -26,7 +27,8 @@ Model = str | os.PathLike[str] | dict[str, Any] | list[Any] | bytes | Any
 `onnx.ModelProto` or as bytes."""
 
 ACCEPTED = "a .keras, .h5, .json or .onnx file, a config, a list of layers, a keras.Model or an onnx.ModelProto"
-PRECISIONS = ("float32",)
+PRECISIONS = tuple(precision.value for precision in Precision)
+"""What a GPU computes with. A CPU computes in float32."""
 
 _ELF = b"\x7fELF"
 
@@ -72,6 +74,8 @@ def compile(
 ) -> CompileReport:
     """Compiles `model` to the shared library `output`; with `header`, its C header is written beside it as `.h`.
 
+    `target` "cuda" or "cuda:sm_80,sm_90" compiles for GPUs, which takes nvcc but no GPU; `precision` is what they store
+    and multiply numbers in ("float32", "tf32", "float16", "bfloat16"), while inputs, outputs and sums stay float32.
     `batch` is bound at compile time. `weights` is a file with weights, or "random" or "random:SEED" to draw them by the
     initializers that the config names; None takes those of the model's file, and is the only choice for ONNX.
     `input_shapes` gives shapes, batch included, to inputs whose shape the model leaves open; those of an ONNX model may
@@ -82,11 +86,8 @@ def compile(
     `ConvcError` where `output` is not a place to write to.
     """
     started = time.perf_counter()
-    if precision not in PRECISIONS:
-        raise UnsupportedError(
-            f"precision '{precision}'", "not supported yet", expected=", ".join(PRECISIONS), received=precision
-        )
-    resolved = targets.resolve(target)
+    resolved = targets.named(target)
+    chosen = _precision(precision, resolved)
     library = _checked_output(Path(output), model, weights)
     header_path = library.with_suffix(".h") if header else None
     if header_path == library:
@@ -99,7 +100,15 @@ def compile(
     # TVM takes most of a second to import; a model that is refused need not wait for it.
     from convc.build.emit import emit
 
-    emitted = emit(optimized.grouped, target=resolved, output=library, header=header_path, exact=exact, progress=report)
+    emitted = emit(
+        optimized.grouped,
+        target=resolved,
+        output=library,
+        header=header_path,
+        exact=exact,
+        progress=report,
+        precision=chosen,
+    )
     return CompileReport(
         output=library,
         header=header_path,
@@ -113,6 +122,19 @@ def compile(
         seconds=time.perf_counter() - started,
         decisions=optimized.report.decisions,
     )
+
+
+def _precision(name: str, target: targets.AnyTarget) -> Precision:
+    subject = f"precision '{name}'"
+    if name not in PRECISIONS:
+        raise UnsupportedError(subject, "unknown precision", expected=", ".join(PRECISIONS), received=name)
+    if name != Precision.FLOAT32.value and not isinstance(target, targets.CudaTarget):
+        message, remedy = "is for GPUs", "compile with --target cuda, or leave it out"
+        raise UnsupportedError(subject, message, expected="float32 on a CPU", received=target.name, remedy=remedy)
+    if name == Precision.BFLOAT16.value and isinstance(target, targets.CudaTarget) and target.architectures[0] < 80:
+        message, remedy = "older GPUs do not have it", "leave sm_75 out, or compile in float16"
+        raise UnsupportedError(subject, message, expected="sm_80 or newer", received=target.name, remedy=remedy)
+    return Precision(name)
 
 
 def read(

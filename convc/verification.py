@@ -19,10 +19,26 @@ from convc.ir import Array, Graph, Node, Shape
 from convc.ir.group import GroupedGraph
 from convc.ops import Constant, Reshape, evaluate
 from convc.passes import optimize
+from convc.precision import Precision
 from convc.samples import index_limits, random_feeds
 
-TOLERANCE = 1e-5
-"""Largest accepted ||got - want|| / ||want||: what float32 sums of a deep model may lose."""
+TOLERANCES = {
+    Precision.FLOAT32: 1e-5,
+    Precision.TF32: 3e-3,
+    Precision.FLOAT16: 5e-3,
+    Precision.BFLOAT16: 2e-2,
+}
+"""Largest accepted ||got - want|| / ||want|| of a library.
+
+float32: what sums of a deep model may lose. The others round the operands of products to p bits: by 0.42 * 2^-p each,
+the root mean square of a relative error that is at most 2^-p and as large at every size of a number, and by sqrt(2) as
+much for a product, whatever the length of a sum of products of random signs. Layers add theirs as sums of squares: a
+hundred layers with products in a row have ten times that.
+
+tf32, p = 11: 0.42 * 2^-11 * sqrt(2) * 10 = 2.9e-3. float16 has p = 11 too, but what is between the layers is stored in
+it, sums of a shortcut also, and its small numbers have fewer bits. bfloat16 has p = 8: 2.3e-2 for a hundred layers,
+2e-2 for seventy.
+"""
 
 
 @dataclass(frozen=True)
@@ -53,6 +69,7 @@ class VerifyReport:
     """Every kernel's output against the reference, in the order of a run; empty where it was not asked for."""
     seed: int
     tolerance: float
+    """Of the library; what the passes changed is computed in float64 and held to that of float32."""
 
     @property
     def ok(self) -> bool:
@@ -65,13 +82,16 @@ def verify(
     model: Model,
     *,
     seed: int = 0,
-    tolerance: float = TOLERANCE,
+    tolerance: float | None = None,
     weights: Weights | None = None,
     input_shapes: Mapping[str, Shape] | None = None,
+    device: str | None = None,
     threads: int | None = None,
     kernels: bool = False,
 ) -> VerifyReport:
     """Runs `artifact` on random inputs of `seed` and compares it with the float64 reference of `model`.
+
+    `tolerance` is by default that of the library's precision; `device` and `threads` are those of `convc.load`.
 
     The graph after the passes is compared too, layer by layer: a wrong rewrite is told from a wrong kernel. With
     `kernels`, and where the library is wrong though the passes are right, the model is compiled once more for the
@@ -80,7 +100,7 @@ def verify(
     The batch size is the library's; `weights` and `input_shapes` must be what it was compiled with. Raises `ModelError`
     where the two do not have the same inputs and outputs, and what `convc.api.read` and `convc.load` raise.
     """
-    with runtime.load(artifact, threads=threads) as module:
+    with runtime.load(artifact, device, threads) as module:
         batch = next((spec.shape[0] for spec in module.inputs if spec.shape), 1)
         graph = read(model, batch=batch, weights=weights, input_shapes=input_shapes)
         inputs = [(node.name, node) for node in graph.inputs]
@@ -89,29 +109,40 @@ def verify(
         _check_ports("outputs", module.outputs, outputs)
         feeds = random_feeds(module.inputs, seed, index_limits(graph))
         got = module.run(feeds)
-        target = module.metadata.target
+        held = module.metadata
+    precision = Precision(held.precision)
+    exactness = TOLERANCES[Precision.FLOAT32] if tolerance is None else tolerance
+    accepted = TOLERANCES[precision] if tolerance is None else tolerance
     want = evaluate(graph, feeds, keep=True)
     grouped = optimize(graph).grouped
     rewritten = evaluate(grouped.graph, feeds, keep=True)
     report = VerifyReport(
-        outputs=tuple(compare(name, got[name], want[node], tolerance) for name, node in outputs),
+        outputs=tuple(compare(name, got[name], want[node], accepted) for name, node in outputs),
         optimized=tuple(
-            compare(name, rewritten[new], want[old], tolerance)
+            compare(name, rewritten[new], want[old], exactness)
             for (name, old), new in zip(outputs, grouped.graph.outputs, strict=True)
         ),
         layers=len({node.origin for node in graph.nodes if _computes(graph, node)}),
-        diverging=first_divergence(graph, want, rewritten, tolerance),
+        diverging=first_divergence(graph, want, rewritten, exactness),
         kernels=(),
         seed=seed,
-        tolerance=tolerance,
+        tolerance=accepted,
     )
     if kernels or (not report.ok and report.diverging is None):
-        return replace(report, kernels=compare_kernels(grouped, target, feeds, rewritten, tolerance))
+        compared = compare_kernels(grouped, held.target, feeds, rewritten, accepted, precision=precision, device=device)
+        return replace(report, kernels=compared)
     return report
 
 
 def compare_kernels(
-    grouped: GroupedGraph, target: str, feeds: Mapping[str, Array], want: Mapping[Node, Array], tolerance: float
+    grouped: GroupedGraph,
+    target: str,
+    feeds: Mapping[str, Array],
+    want: Mapping[Node, Array],
+    tolerance: float,
+    *,
+    precision: Precision = Precision.FLOAT32,
+    device: str | None = None,
 ) -> tuple[Comparison, ...]:
     """Compiles `grouped` with every kernel's output as an output, and compares each with `want`."""
     from convc.build.emit import emit
@@ -125,13 +156,14 @@ def compare_kernels(
         library = Path(folder) / "kernels.so"
         emit(
             GroupedGraph(shown, grouped.groups),
-            target=native if native.name == target else targets.resolve(target),
+            target=native if native.name == target else targets.named(target),
             output=library,
             header=None,
             exact=False,
+            precision=precision,
             progress=lambda done, total, what: None,
         )
-        with runtime.load(library) as module:
+        with runtime.load(library, device) as module:
             got = module.run(feeds)
     return tuple(
         compare(group.name, got[name], want[group.output], tolerance) for name, group in zip(names, groups, strict=True)

@@ -68,9 +68,26 @@ def test_a_batch_is_positive(batch: int) -> None:
         api.read(LAYERS, batch=batch)
 
 
-def test_only_float32_yet(tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedError, match="precision 'int8': not supported yet: expected float32"):
+def test_an_unknown_precision(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedError, match="precision 'int8': unknown precision: expected float32, tf32, float16"):
         api.compile(LAYERS, tmp_path / "m.so", precision="int8")
+
+
+@pytest.mark.parametrize("precision", ["tf32", "float16", "bfloat16"])
+def test_a_cpu_computes_in_float32(precision: str, tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedError, match=f"precision '{precision}': is for GPUs.*--target cuda"):
+        api.compile(LAYERS, tmp_path / "m.so", precision=precision)
+
+
+def test_bfloat16_needs_ampere(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedError, match="older GPUs do not have it: expected sm_80 or newer, got cuda:sm_75"):
+        api.compile(LAYERS, tmp_path / "m.so", target="cuda:sm_75,sm_90", precision="bfloat16")
+
+
+@pytest.mark.parametrize("name", ["cuda:", "cuda:sm_9", "cuda:90", "cuda:sm_80;sm_90"])
+def test_unknown_architectures_of_gpus(name: str, tmp_path: Path) -> None:
+    with pytest.raises(TargetError, match="unknown architecture of GPUs: expected sm_75, sm_80"):
+        api.compile(LAYERS, tmp_path / "m.so", target=name)
 
 
 def test_an_unknown_target(tmp_path: Path) -> None:

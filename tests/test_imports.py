@@ -12,11 +12,12 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-BASE = {"errors", "settings", "target"}
+BASE = {"errors", "settings", "precision", "target"}
 IR = {"ir", "ops"}
 LADDER: dict[str, set[str]] = {
     "errors": set(),
     "settings": set(),
+    "precision": set(),
     "target": {"errors"},
     "ir": {"errors", "ops"},
     "ops": {"errors", "ir"},
@@ -39,7 +40,7 @@ LADDER: dict[str, set[str]] = {
 }
 """What each part of convc may import of convc, itself left out."""
 
-LIGHT = ("errors", "settings", "target", "peak", "artifact", "runtime")
+LIGHT = ("errors", "settings", "precision", "target", "peak", "artifact", "runtime")
 """Parts that import numpy and the standard library only."""
 
 HEAVY = ("tvm", "tvm_ffi", "onnx", "h5py", "click", "rich", "keras", "jax")

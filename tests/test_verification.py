@@ -8,9 +8,12 @@ import pytest
 from convc import ops
 from convc.ir import Array, Graph, Node, Origin, TensorType, make
 from convc.passes import optimize
+from convc.precision import Precision
 from convc.target import native
-from convc.verification import TOLERANCE, compare, compare_kernels, first_divergence, relative_error
+from convc.verification import TOLERANCES, compare, compare_kernels, first_divergence, relative_error
 from tests.tolerances import RELATIVE
+
+TOLERANCE = TOLERANCES[Precision.FLOAT32]
 
 
 def weights(*shape: int, seed: int) -> Array:
@@ -72,6 +75,24 @@ def test_a_wrong_answer_is_not_ok() -> None:
 
 def test_the_tolerance_is_the_promise() -> None:
     assert RELATIVE["float32"] == TOLERANCE
+
+
+@pytest.mark.parametrize(
+    ("precision", "bits"), [(Precision.TF32, 11), (Precision.FLOAT16, 11), (Precision.BFLOAT16, 8)]
+)
+def test_tolerances_are_those_of_many_layers(precision: Precision, bits: int) -> None:
+    """The error of products of rounded operands is as the table derives it, and 70 layers of it are accepted."""
+    rng = np.random.default_rng(5)
+
+    def rounded(value: Array) -> Array:
+        mantissa, exponent = np.frexp(value)
+        return np.asarray(np.ldexp(np.rint(np.ldexp(mantissa, bits)), exponent - bits))
+
+    x, y = rng.standard_normal((2, 4096, 128))
+    got, want = (rounded(x) * rounded(y)).sum(axis=1), (x * y).sum(axis=1)
+    one = relative_error(got, want)
+    assert one == pytest.approx(0.42 * 2.0**-bits * np.sqrt(2), rel=0.03)
+    assert 70**0.5 * one < TOLERANCES[precision] < 2 * 100**0.5 * one
 
 
 def test_the_first_wrong_kernel_is_named() -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from convc.artifact.abi import METADATA_SECTION, MODULE_SYMBOL, ModuleTable
+from convc.artifact.abi import METADATA_SECTION, MODULE_SYMBOL, DeviceTable, ModuleTable
 from convc.artifact.elf import read_section
-from convc.artifact.metadata import FORMAT_VERSION, LaunchInfo, Metadata, TensorSpec
+from convc.artifact.metadata import DEVICES, FORMAT_VERSION, LaunchInfo, Metadata, TensorSpec
 from convc.errors import ArtifactError
 
 __all__ = [
-    "FORMAT_VERSION", "METADATA_SECTION", "MODULE_SYMBOL", "LaunchInfo", "Metadata", "ModuleTable", "TensorSpec",
-    "read",
+    "DEVICES", "FORMAT_VERSION", "METADATA_SECTION", "MODULE_SYMBOL", "DeviceTable", "LaunchInfo", "Metadata",
+    "ModuleTable", "TensorSpec", "read",
 ]  # fmt: skip
 
 MAX_METADATA = 64 << 20

@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, get_type_hints
 
 from convc.errors import ArtifactError
+from convc.precision import Precision
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Version of the metadata and of `convc_module_v1`; a library of another version is refused."""
+
+DEVICES = {"cpu": 1, "cuda": 2}
+"""Devices by name, with DLPack's number of each."""
 
 MAX_RANK = 8
 MAX_ENTRIES = 1 << 16
@@ -53,6 +57,14 @@ class Metadata:
     arch: str
     features: tuple[str, ...]
     """CPU flags that the code needs, as /proc/cpuinfo spells them."""
+    device: str
+    """What the kernels run on: one of `DEVICES`."""
+    architectures: tuple[str, ...]
+    """GPUs that the kernels are compiled for, as sm_80, and compute_80 for what the driver compiles; empty on a CPU."""
+    driver_version: int
+    """The CUDA driver API that the library needs, 1000 * major + 10 * minor; 0 on a CPU."""
+    precision: str
+    """The value of a `Precision`; inputs and outputs are float32 or int32 in each of them."""
     arena_bytes: int
     activation_bytes: int
     weights_bytes: int
@@ -87,6 +99,10 @@ class Metadata:
                 raise _damaged(subject, f"shape of '{spec.name}'")
             if spec.dtype not in ("float32", "int32"):
                 raise _damaged(subject, f"dtype of '{spec.name}'")
+        if metadata.device not in DEVICES:
+            raise _damaged(subject, f"device '{metadata.device[:20]}'")
+        if metadata.precision not in {precision.value for precision in Precision}:
+            raise _damaged(subject, f"precision '{metadata.precision[:20]}'")
         return metadata
 
 

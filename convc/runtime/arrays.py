@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from convc.artifact import TensorSpec
 from convc.errors import ConvcError, ShapeError, merge
+from convc.runtime import dlpack
 
 Array = npt.NDArray[Any]
+T = TypeVar("T")
 
 ALIGNMENT = 64
 """Bytes. The driver copies what is not aligned so; outputs are, and cost no copy."""
@@ -23,31 +25,46 @@ def prepare(specs: Sequence[TensorSpec], values: Sequence[object]) -> list[Array
 
     Raises `ShapeError` that names every input that does not fit.
     """
+    return each("input", specs, values, _as_input)
+
+
+def writable(specs: Sequence[TensorSpec], values: Sequence[object]) -> list[Array]:
+    """`values`, which are arrays that a run can write the outputs to. Raises `ShapeError` that names all others."""
+    return each("output", specs, values, _as_output)
+
+
+def each(
+    role: str, specs: Sequence[TensorSpec], values: Sequence[object], check: Callable[[str, TensorSpec, object], T]
+) -> list[T]:
+    """`check(subject, spec, value)` of each value. Raises `ShapeError` with all that were raised.
+
+    `role` is "input" or "output".
+    """
     if len(values) != len(specs):
         raise ShapeError(
-            "inputs",
+            f"{role}s",
             "wrong number of arrays",
             expected=f"{len(specs)} ({'; '.join(map(str, specs))})",
             received=str(len(values)),
         )
-    arrays: list[Array] = []
+    results: list[T] = []
     errors: list[ConvcError] = []
     for spec, value in zip(specs, values, strict=True):
         try:
-            arrays.append(_as_input(spec, value))
+            results.append(check(f"{role} '{spec.name}'", spec, value))
         except ShapeError as error:
-            errors.append(error)
+            errors.append(error.with_traceback(None))  # which would hold the values until garbage is collected
     if errors:
         raise merge(errors)
-    return arrays
+    return results
 
 
-def by_name(specs: Sequence[TensorSpec], values: Mapping[str, object]) -> list[object]:
+def by_name(role: str, specs: Sequence[TensorSpec], values: Mapping[str, object]) -> list[object]:
     """The values in the specs' order. Raises `ShapeError` where a name is missing or unknown."""
     names = [spec.name for spec in specs]
     if values.keys() != set(names):
         raise ShapeError(
-            "inputs", "wrong names", expected=", ".join(names), received=", ".join(map(str, values)) or "none"
+            f"{role}s", "wrong names", expected=", ".join(names), received=", ".join(map(str, values)) or "none"
         )
     return [values[name] for name in names]
 
@@ -61,8 +78,11 @@ def allocate(spec: TensorSpec) -> Array:
     return memory[start : start + size].view(dtype).reshape(spec.shape)
 
 
-def _as_input(spec: TensorSpec, value: object) -> Array:
-    subject = f"input '{spec.name}'"
+def _as_input(subject: str, spec: TensorSpec, value: object) -> Array:
+    if dlpack.on_gpu(value):
+        raise ShapeError(
+            subject, "in memory of a GPU", expected="an array of the host", remedy="copy it to the host first"
+        )
     try:
         array = np.asarray(value)
     except (ValueError, TypeError, RuntimeError) as error:
@@ -70,6 +90,19 @@ def _as_input(spec: TensorSpec, value: object) -> Array:
     if array.shape != spec.shape:
         raise ShapeError(subject, "wrong shape", expected=str(spec.shape), received=str(array.shape))
     return np.ascontiguousarray(_cast(subject, spec, array)).reshape(spec.shape)
+
+
+def _as_output(subject: str, spec: TensorSpec, value: object) -> Array:
+    if not isinstance(value, np.ndarray):
+        raise ShapeError(subject, "not a NumPy array", expected=_text(spec), received=type(value).__name__)
+    if value.shape != spec.shape:
+        raise ShapeError(subject, "wrong shape", expected=str(spec.shape), received=str(value.shape))
+    if value.dtype != np.dtype(spec.dtype):
+        raise ShapeError(subject, "wrong dtype", expected=spec.dtype, received=str(value.dtype))
+    if not value.flags.c_contiguous or not value.flags.writeable:
+        wrong = "read-only" if value.flags.c_contiguous else "not dense"
+        raise ShapeError(subject, wrong, expected="row-major elements without gaps that may be written to")
+    return value
 
 
 def _cast(subject: str, spec: TensorSpec, array: Array) -> Array:

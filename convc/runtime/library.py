@@ -8,17 +8,20 @@ import threading
 from pathlib import Path
 
 from convc import artifact, target
-from convc.artifact import MODULE_SYMBOL, Metadata, ModuleTable
+from convc.artifact import DEVICES, MODULE_SYMBOL, DeviceTable, Metadata, ModuleTable
 from convc.errors import ArtifactError, TargetError
+from convc.runtime.device import Device, choose
 
 
 class Library:
-    """A loaded library: its metadata and its module table. Contexts of the same library share code and weights."""
+    """A loaded library: its metadata, its module table and where it runs. Contexts of it share code and weights."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises `ArtifactError` for what is no library of this format, `TargetError` for one of another machine."""
+    def __init__(self, path: Path, device: Device | None) -> None:
+        """Raises `ArtifactError` for what is no library of this format, `TargetError` for one of another machine and
+        of another kind of device than `device`."""
         self.path = path
         self.metadata = artifact.read(path)
+        self.device = choose(str(path), self.metadata, device)
         _check_machine(str(path), self.metadata)
         try:
             self._library = ctypes.CDLL(_fresh_name(path))
@@ -75,6 +78,9 @@ def _check_table(subject: str, table: ModuleTable, metadata: Metadata) -> None:
         and table.size == ctypes.sizeof(ModuleTable)
         and (table.inputs, table.outputs) == (len(metadata.inputs), len(metadata.outputs))
         and table.launches == len(metadata.launches)
+        and table.device == DEVICES[metadata.device]
+        and bool(table.on_device) == (metadata.device != "cpu")
+        and (not table.on_device or table.on_device.contents.size == ctypes.sizeof(DeviceTable))
         and Metadata.from_json(ctypes.string_at(table.metadata, table.metadata_bytes), subject) == metadata
     )
     if not fits:

@@ -17,6 +17,10 @@ METADATA = Metadata(
     target="x86-64-v3",
     arch="x86_64",
     features=("avx2", "fma"),
+    device="cpu",
+    architectures=(),
+    driver_version=0,
+    precision="float32",
     arena_bytes=1024,
     activation_bytes=4096,
     weights_bytes=64,
@@ -45,7 +49,7 @@ def test_another_version_says_what_to_do(version: int) -> None:
     with pytest.raises(ArtifactError) as caught:
         Metadata.from_json(changed(("format_version",), version), "m.so")
     message = str(caught.value)
-    assert message.startswith("m.so: compiled by another version of convc: expected format 1, got format")
+    assert message.startswith("m.so: compiled by another version of convc: expected format 2, got format")
     assert "convc 0.1.0" in message
     assert "compile the model again" in message
 
@@ -63,6 +67,12 @@ def test_another_version_is_recognised_whatever_else_it_holds() -> None:
         (("name",), None, "metadata.name: not a string"),
         (("arena_bytes",), 1.5, "metadata.arena_bytes: not an integer"),
         (("arena_bytes",), 1 << 70, "metadata.arena_bytes: not an integer"),
+        (("device",), 1, "metadata.device: not a string"),
+        (("device",), "tpu", "device 'tpu'"),
+        (("architectures",), "sm_80", "metadata.architectures: not a list"),
+        (("driver_version",), "13.0", "metadata.driver_version: not an integer"),
+        (("precision",), "int8", "precision 'int8'"),
+        (("precision",), None, "metadata.precision: not a string"),
         (("features",), "avx2", "metadata.features: not a list"),
         (("features", 0), 7, r"metadata.features\[0\]: not a string"),
         (("inputs",), {}, "metadata.inputs: not a list"),

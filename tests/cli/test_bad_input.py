@@ -349,8 +349,8 @@ def patched(library: Path, folder: Path, old: str, new: str) -> Path:
 
 
 def test_an_artifact_of_another_format(library: Path, tmp_path: Path) -> None:
-    path = patched(library, tmp_path, '"format_version":1', '"format_version":9')
-    refused(convc("run", path), "compiled by another version of convc: expected format 1, got format 9")
+    path = patched(library, tmp_path, '"format_version":2', '"format_version":9')
+    refused(convc("run", path), "compiled by another version of convc: expected format 2, got format 9")
 
 
 def test_an_artifact_for_another_cpu(library: Path, tmp_path: Path) -> None:

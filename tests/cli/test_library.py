@@ -89,7 +89,7 @@ def test_compile_verbose_lists_decisions_on_stderr(model: Path, tmp_path: Path) 
     ("options", "text"),
     [
         ((), "weights"),
-        ((*RANDOM, "--precision", "int8"), "precision 'int8': not supported yet"),
+        ((*RANDOM, "--precision", "int8"), "precision 'int8': unknown precision"),
         ((*RANDOM, "--target", "z80"), "unknown target"),
         (("--weights", "best"), "random:SEED"),
         ((*RANDOM, "--input", "y=1x2"), "no such input"),
@@ -157,9 +157,11 @@ def test_bench(library: Path) -> None:
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)
     assert report["runs"] >= 10
+    assert report["device"] == "cpu"
     assert 0 < report["min_ms"] <= report["p50_ms"] <= report["p90_ms"] <= report["p99_ms"]
     text = invoke("bench", library, "--seconds", 0.01)
     assert text.exit_code == 0
+    assert text.stdout.splitlines()[-1].endswith(" runs on cpu")
     assert "samples/s" in text.stdout
 
 
@@ -167,6 +169,7 @@ def test_profile_covers_every_call(library: Path) -> None:
     result = invoke("profile", library, "--runs", 2, "--json")
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)
+    assert report["device"] == "cpu"
     launches = artifact.read(library).launches
     assert [call["kernel"] for call in report["calls"]] == [launch.kernel for launch in launches]
     shares = sum(call["share"] for call in report["calls"])
@@ -197,6 +200,7 @@ def test_inspect(library: Path) -> None:
     assert report["name"] == "small"
     assert report["library_bytes"] == library.stat().st_size
     assert report["weights_bytes"] > 0
+    assert (report["device"], report["architectures"], report["precision"]) == ("cpu", [], "float32")
 
 
 def test_verify(library: Path, model: Path) -> None:
@@ -226,6 +230,17 @@ def test_verify_finds_a_library_of_other_weights(library: Path, model: Path) -> 
 def test_verify_refuses_another_model(library: Path, tmp_path: Path) -> None:
     other = write_model(tmp_path / "other.json", [*LAYERS[:1], {"class_name": "Flatten", "config": {"name": "flat"}}])
     refused(invoke("verify", library, other, *RANDOM), "outputs of the model: not those of the library")
+
+
+@pytest.mark.parametrize("command", ["run", "bench", "profile", "verify"])
+def test_devices(command: str, library: Path, model: Path) -> None:
+    arguments = (command, library, *((model, *RANDOM) if command == "verify" else ()))
+    refused(invoke(*arguments, "--device", "cuda"), "compiled for the CPU: expected device 'cpu', got device 'cuda:0'")
+    refused(invoke(*arguments, "--device", "gpu"), "device 'gpu': no such device: expected cpu, cuda or cuda:N")
+
+
+def test_run_on_the_cpu(library: Path) -> None:
+    assert invoke("run", library, "--device", "cpu").exit_code == 0
 
 
 @pytest.mark.parametrize("command", ["run", "bench", "profile"])

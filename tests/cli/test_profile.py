@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from convc.artifact import LaunchInfo
-from convc.cli.profile import Profile, describe, most_expensive, summary
+from convc.cli.profile import Profile, describe, most_expensive, show, summary
 
 LAUNCHES = (
     LaunchInfo("conv_a", "conv_1+relu", 4_000_000, 100),
@@ -69,3 +69,22 @@ def test_what_is_left_is_one_row(profile: Profile) -> None:
     assert [row.kernel for row in rows] == ["conv_a", "1 other kernel"]
     assert rows[1].layers == ""
     assert sum(row.seconds for row in rows) == pytest.approx(profile.kernels)
+
+
+def test_a_gpu_has_no_peak(capsys: pytest.CaptureFixture[str]) -> None:
+    profile = summary(LAUNCHES, TIMED, 0.0, "cuda:1")
+    report = describe(profile)
+    assert (report["device"], report["peak_gflops"], report["of_peak"]) == ("cuda:1", None, None)
+    assert report["calls"][0]["gflops"] == pytest.approx(0.004 / 0.0055)
+    show(profile, "call")
+    text = capsys.readouterr().out
+    assert text.splitlines()[0].split() == ["call", "kernel", "layers", "µs", "share", "TFLOP/s", "GB/s"]
+    assert "peak" not in text
+    assert text.splitlines()[-1] == "on cuda:1"
+
+
+def test_a_cpu_has_a_peak(profile: Profile, capsys: pytest.CaptureFixture[str]) -> None:
+    show(profile, "call")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split()[5:] == ["GFLOP/s", "of", "peak", "GB/s"]
+    assert lines[-1] == "the FMA peak is 4.0 GFLOP/s"

@@ -115,10 +115,10 @@ def test_a_wrong_number_of_arrays() -> None:
 
 
 def test_by_name() -> None:
-    assert arrays.by_name((X, N), {"n": 1, "x": 2}) == [2, 1]
+    assert arrays.by_name("input", (X, N), {"n": 1, "x": 2}) == [2, 1]
     for wrong in ({"x": 1}, {}, {"x": 1, "n": 2, "more": 3}, {"x": 1, 7: 2}):
         with pytest.raises(ShapeError, match="inputs: wrong names: expected x, n, got"):
-            arrays.by_name((X, N), wrong)  # type: ignore[arg-type]
+            arrays.by_name("input", (X, N), wrong)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("spec", [X, N, SCALAR])

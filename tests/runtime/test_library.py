@@ -57,9 +57,9 @@ def test_a_truncated_library(mixed: Path, tmp_path: Path) -> None:
 
 
 def test_a_version_of_another_convc(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(driver, "FORMAT_VERSION", 2)
+    monkeypatch.setattr(driver, "FORMAT_VERSION", 3)
     path = build(kernels.plain("later"))
-    with pytest.raises(ArtifactError, match="compiled by another version of convc: expected format 1, got format 2"):
+    with pytest.raises(ArtifactError, match="compiled by another version of convc: expected format 2, got format 3"):
         runtime.load(path)
 
 
@@ -77,10 +77,11 @@ def test_another_architecture(mixed: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_metadata_that_does_not_fit_the_library(mixed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lie = replace(artifact.read(mixed), arena_bytes=7)
-    monkeypatch.setattr(artifact, "read", lambda path: lie)
-    with pytest.raises(ArtifactError, match="do not fit"):
-        runtime.load(mixed)
+    held = artifact.read(mixed)
+    for lie in (replace(held, arena_bytes=7), replace(held, device="cuda"), replace(held, precision="float16")):
+        monkeypatch.setattr(artifact, "read", lambda path, lie=lie: lie)
+        with pytest.raises(ArtifactError, match="do not fit"):
+            runtime.load(mixed)
 
 
 def test_a_model_that_is_compiled_again_to_the_same_path(build: Build, tmp_path: Path) -> None:

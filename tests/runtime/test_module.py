@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ctypes
 import gc
 import re
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -169,10 +171,111 @@ def test_the_same_library_twice_and_two_models(mixed: Path, build: Build) -> Non
         assert_close(first(inputs)[0], kernels.outputs_of_mixed(inputs)["y"])
 
 
-@pytest.mark.parametrize("device", ["cuda", "cuda:0", "", "CPU"])
-def test_another_device(mixed: Path, device: str) -> None:
-    with pytest.raises(TargetError, match=rf"device '{device}': no such device: expected cpu"):
+@pytest.mark.parametrize("device", [None, "cpu"])
+def test_the_device_of_a_library(mixed: Path, device: str | None) -> None:
+    with runtime.load(mixed, device) as module:
+        assert module.device == "cpu"
+
+
+@pytest.mark.parametrize("device", ["", "CPU", "cuda:", "cuda:-1", "cuda:x", "cpu:0", "cuda:0 ", "tpu", 0])
+def test_no_device(mixed: Path, device: object) -> None:
+    with pytest.raises(TargetError, match=r"^device .*: no such device: expected cpu, cuda or cuda:N"):
+        runtime.load(mixed, device=device)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:3"])
+def test_a_library_of_the_other_device(mixed: Path, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", None)  # nothing of the library runs
+    with pytest.raises(TargetError) as caught:
         runtime.load(mixed, device=device)
+    assert str(caught.value) == (
+        f"{mixed}: compiled for the CPU: expected device 'cpu', got device 'cuda:{device[5:] or 0}' "
+        "(leave the device out, or compile the model with --target cuda)"
+    )
+
+
+def test_outputs_of_the_caller(module: Module) -> None:
+    inputs = kernels.inputs_of_mixed()
+    want = kernels.outputs_of_mixed(inputs)
+    y, z = np.full((16, 320), np.nan, np.float32), np.full((16, 320), np.nan, np.float32)
+    for out in ([y, z], (y, z), {"z": z, "y": y}):
+        y[:], z[:] = np.nan, np.nan
+        got = module(inputs, out=out)
+        assert got[0] is y
+        assert got[1] is z
+        assert_close(y, want["y"])
+        assert_close(z, want["z"])
+    y[:] = np.nan
+    assert module.run(inputs, out={"y": y, "z": z})["y"] is y
+    assert_close(y, want["y"])
+
+
+def test_the_only_output_of_the_caller(build: Build) -> None:
+    y = np.empty(7, np.float32)
+    with runtime.load(build(kernels.halves())) as module:
+        assert module(np.arange(7), out=y) is y
+        assert y.tolist() == [0, 0.5, 1, 1.5, 2, 2.5, 3]
+        assert module(np.ones(7, int), out=[y]) is y
+        assert y.tolist() == [0.5] * 7
+
+
+def test_outputs_of_the_caller_at_any_address(module: Module) -> None:
+    inputs = kernels.inputs_of_mixed()
+    memory = np.empty(2 * 16 * 320 + 3, np.float32)
+    y, z = (memory[start : start + 16 * 320].reshape(16, 320) for start in (1, 16 * 320 + 2))
+    module(inputs, out=(y, z))
+    assert_close(y, kernels.outputs_of_mixed(inputs)["y"])
+    assert_close(z, kernels.outputs_of_mixed(inputs)["z"])
+
+
+def frozen() -> np.ndarray[Any, Any]:
+    array = np.zeros((16, 320), np.float32)
+    array.flags.writeable = False
+    return array
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        ([[0.0]], "output 'y': not a NumPy array: expected float32 of shape (16, 320), got list"),
+        (np.zeros((16, 321), np.float32), "output 'y': wrong shape: expected (16, 320), got (16, 321)"),
+        (np.zeros((16, 320)), "output 'y': wrong dtype: expected float32, got float64"),
+        (np.zeros((16, 320), ">f4"), "output 'y': wrong dtype: expected float32, got >f4"),
+        (np.zeros((320, 16), np.float32).T, "output 'y': not dense: expected row-major elements without gaps"),
+        (frozen(), "output 'y': read-only: expected row-major elements without gaps that may be written to"),
+    ],
+)
+def test_outputs_of_the_caller_that_do_not_fit(module: Module, y: object, message: str) -> None:
+    z = np.zeros((16, 320), np.float32)
+    with pytest.raises(ShapeError, match=f"^{re.escape(message)}"):
+        module(kernels.inputs_of_mixed(), out=(y, z))
+
+
+def test_wrong_lists_of_outputs(module: Module) -> None:
+    inputs, y = kernels.inputs_of_mixed(), np.zeros((16, 320), np.float32)
+    with pytest.raises(ShapeError, match=r"outputs: wrong number of arrays: expected 2 .*, got 1"):
+        module(inputs, out=y)
+    with pytest.raises(ShapeError, match="outputs: wrong names: expected y, z, got y"):
+        module.run(inputs, out={"y": y})
+    with pytest.raises(ArtifactError, match="output 'z' overlaps output 'y'"):
+        module(inputs, out=(y, y))
+    with pytest.raises(ShapeError, match="stream: only tensors of a GPU are used on a stream"):
+        module(inputs, stream=1)
+
+
+class OnGpu:
+    """A tensor of a GPU that is never looked at."""
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 2, 0
+
+
+def test_a_tensor_of_a_gpu_for_a_cpu(module: Module) -> None:
+    inputs = kernels.inputs_of_mixed()
+    with pytest.raises(ShapeError, match=r"input 'x': in memory of a GPU: .*\(copy it to the host first\)"):
+        module(OnGpu(), inputs["shift"])
+    with pytest.raises(ShapeError, match="output 'y': not a NumPy array"):
+        module(inputs, out=(OnGpu(), OnGpu()))
 
 
 @pytest.mark.parametrize("threads", [-1, 1025, 1 << 40, -(1 << 40)])
