@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from convc.ir import Array
+if TYPE_CHECKING:
+    from convc.ir import Array
 
 RELATIVE: Final = {
     "float32": 1e-5,
     "reference": 2e-6,
     "kernel": 2e-6,
     "winograd": 4e-6,
+    "tf32": 2e-3,
+    "float16": 2e-3,
+    "bfloat16": 1.6e-2,
 }
 """Largest accepted ||got - want|| / ||want||.
 
@@ -27,6 +31,10 @@ output as the sum of its terms, (sum over i of A[u, i]^2 |B_i|^2 |G_i|^2) / r al
 the outputs u of a tile, is a multiple of what it should be: 6.94 for F(4, 3), 7.78 for F(2, 5), 90.3 for F(3, 7). The
 error is multiplied by its square root for each axis, at most by 9.5: 9.5 u sqrt(C / 6) = 3.2e-6 for C = 192. The rest
 is for the rounding of the transforms.
+tf32, float16, bfloat16: kernels of that precision against float64 references, single layers and short chains. Rounding
+to nearest changes a tensor by at most u / sqrt(3) of its norm, with u = 2^-11, 2^-11 and 2^-8. A layer rounds both
+operands of its product, and a chain of the cases has at most 8 layers: u sqrt(16 / 3) = 2.3 u where all of them add up,
+here 4 u. Networks multiply errors: see `tests.cuda.subjects`.
 """
 
 

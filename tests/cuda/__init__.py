@@ -1,0 +1,1 @@
+"""The target `cuda`, without a GPU: its kernels run on the CPU by the emulator."""
