@@ -29,29 +29,31 @@ REPETITIONS = {False: 7, True: 3}
 """Fresh processes for each contender's first answer, without and with --quick."""
 
 
-def _names(ctx: click.Context, param: click.Parameter, text: str) -> tuple[str, ...]:
-    names = tuple(text.split(","))
-    unknown = [name for name in names if name not in models.MODELS]
+def names(ctx: click.Context, param: click.Parameter, text: str) -> tuple[str, ...]:
+    """The models that an option lists."""
+    listed = tuple(text.split(","))
+    unknown = [name for name in listed if name not in models.MODELS]
     if unknown:
         raise click.BadParameter(f"'{unknown[0]}' is not one of {', '.join(models.MODELS)}")
-    return names
+    return listed
 
 
-def _counts(ctx: click.Context, param: click.Parameter, text: str) -> tuple[int, ...]:
+def counts(ctx: click.Context, param: click.Parameter, text: str) -> tuple[int, ...]:
+    """The positive numbers that an option lists."""
     if not all(part.isdecimal() and int(part) > 0 for part in text.split(",")):
         raise click.BadParameter(f"'{text}' is not a list of numbers like 1,2")
     return tuple(map(int, text.split(",")))
 
 
 @click.command(epilog="\b\nExample:\n  python -m benchmarks --models resnet50,vgg16 --threads 2 --quick")
-@click.option("--models", "names", default=",".join(models.MODELS), show_default=True, callback=_names)
-@click.option("--threads", default="1,2", show_default=True, callback=_counts, help="Numbers of threads.")
-@click.option("--batch", "batches", default="1", show_default=True, callback=_counts, help="Batch sizes.")
+@click.option("--models", "chosen", default=",".join(models.MODELS), show_default=True, callback=names)
+@click.option("--threads", default="1,2", show_default=True, callback=counts, help="Numbers of threads.")
+@click.option("--batch", "batches", default="1", show_default=True, callback=counts, help="Batch sizes.")
 @click.option("--rounds", type=click.IntRange(min=1), help=f"Rounds of a measurement; by default {FULL.rounds}.")
 @click.option("--quick", is_flag=True, help=f"{QUICK.rounds} short rounds: a first look, no result.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything that was measured as JSON.")
 def main(
-    names: tuple[str, ...],
+    chosen: tuple[str, ...],
     threads: tuple[int, ...],
     batches: tuple[int, ...],
     rounds: int | None,
@@ -68,7 +70,7 @@ def main(
     results: list[Result] = []
     footprints: list[Footprint] = []
     try:
-        for name in names:
+        for name in chosen:
             for batch in batches:
                 subject = _Subject(name, batch, peak)
                 results += subject.results(threads, plan)

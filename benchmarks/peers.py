@@ -112,6 +112,7 @@ def _open_torch(path: Path, inputs: Sequence[Array], threads: int) -> Session:
     import torch
     import torch._inductor.config
 
+    from benchmarks.plain_graph import read_onnx
     from benchmarks.torch_model import Network, tensor
 
     torch.set_num_threads(threads)
@@ -121,7 +122,7 @@ def _open_torch(path: Path, inputs: Sequence[Array], threads: int) -> Session:
     last: list[Any] = [()]
 
     with torch.inference_mode():
-        compiled = torch.compile(Network(path).eval())
+        compiled = torch.compile(Network(read_onnx(path)).eval())
 
     def run() -> None:
         with torch.inference_mode():

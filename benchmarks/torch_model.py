@@ -6,67 +6,42 @@ Only ops that the measured networks have. This file imports torch: import it whe
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import onnx
 import torch
 from torch.nn import functional
 
+from benchmarks.plain_graph import Array, PlainGraph
 from convc.errors import UnsupportedError
-from convc.ir import Array
-
-
-@dataclass(frozen=True)
-class _Step:
-    """One node: a function of tensors and of ONNX's attributes."""
-
-    apply: Callable[..., Any]
-    inputs: tuple[str, ...]
-    output: str
-    attributes: Mapping[str, Any]
 
 
 class Network(torch.nn.Module):  # type: ignore[misc]
-    """The graph at `path`; called with one tensor per input, it returns a tuple. Raises `UnsupportedError` for a node
-    that is not in `OPS`."""
+    """Called with one tensor per input, it returns a tuple. Raises `UnsupportedError` for a node that is not in
+    `OPS`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, graph: PlainGraph) -> None:
         super().__init__()
-        graph = onnx.load(str(path)).graph
-        self.feeds = tuple(port.name for port in graph.input)
-        self.results = tuple(port.name for port in graph.output)
-        self.steps = tuple(map(_step, graph.node))
-        self.plain: dict[str, object] = {}
-        for constant in graph.initializer:
-            value = onnx.numpy_helper.to_array(constant)
-            if value.ndim == 0 or value.dtype.kind == "i":
-                self.plain[constant.name] = value.tolist()
-            else:
-                self.register_parameter(constant.name, torch.nn.Parameter(tensor(value), requires_grad=False))
+        for step in graph.steps:
+            if step.op not in OPS:
+                raise UnsupportedError(step.output, f"{step.op} is not among the ops that torch is measured with")
+        self.graph = graph
+        for name, value in graph.weights.items():
+            self.register_parameter(name, torch.nn.Parameter(tensor(value), requires_grad=False))
 
     def forward(self, *inputs: Any) -> tuple[Any, ...]:
         """The outputs, each in its shape of the ONNX graph."""
-        values: dict[str, Any] = self.plain | dict(zip(self.feeds, inputs, strict=True))
-        for step in self.steps:
+        values: dict[str, Any] = {**self.graph.numbers, **dict(zip(self.graph.feeds, inputs, strict=True))}
+        for step in self.graph.steps:
             arguments = [values[name] if name in values else self.get_parameter(name) for name in step.inputs]
-            values[step.output] = step.apply(*arguments, **step.attributes)
-        return tuple(values[name] for name in self.results)
+            values[step.output] = OPS[step.op](*arguments, **step.attributes)
+        return tuple(values[name] for name in self.graph.results)
 
 
 def tensor(value: Array) -> Any:
     """A torch tensor of its own memory: channels-last where it has four axes."""
     copied = torch.from_numpy(np.array(value))
     return copied.contiguous(memory_format=torch.channels_last) if value.ndim == 4 else copied
-
-
-def _step(node: onnx.NodeProto) -> _Step:
-    if node.op_type not in OPS:
-        raise UnsupportedError(node.name, f"{node.op_type} is not among the ops that torch is measured with")
-    attributes = {entry.name: onnx.helper.get_attribute_value(entry) for entry in node.attribute}
-    return _Step(OPS[node.op_type], tuple(node.input), node.output[0], attributes)
 
 
 def _padded(x: Any, pads: Sequence[int], value: float = 0.0) -> tuple[Any, tuple[int, ...]]:
@@ -124,7 +99,7 @@ OPS: Final[Mapping[str, Callable[..., Any]]] = {
     "Concat": lambda *sources, axis: torch.cat(sources, axis),
     "Conv": _conv,
     "Flatten": lambda x: torch.flatten(x, 1),
-    "Gelu": lambda x, *, approximate: functional.gelu(x, approximate=approximate.decode()),
+    "Gelu": lambda x, *, approximate: functional.gelu(x, approximate=approximate),
     "Gemm": lambda x, kernel, bias=None: functional.linear(x, kernel.t(), bias),
     "GlobalAveragePool": lambda x: x.mean((2, 3), keepdim=True),
     "HardSigmoid": lambda x, *, alpha, beta: torch.clamp(x * alpha + beta, 0, 1),

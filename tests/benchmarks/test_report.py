@@ -105,7 +105,7 @@ def test_a_peer_that_not_all_models_were_measured_with_has_no_mean() -> None:
 
 FOOTPRINT = Footprint(
     "resnet50", 1, 2, Compilation(6.0, 500_000_000), 103_000_000,
-    Metadata(1, "0.1.0", "net", (), (), "x86-64-v4", "x86_64", (), arena_bytes=12_000_000,
+    Metadata(1, "0.1.0", "net", (), (), "x86-64-v4", "x86_64", (), "cpu", (), 0, "float32", arena_bytes=12_000_000,
              activation_bytes=50_000_000, weights_bytes=100_000_000, launches=()),
     live_bytes=10_000_000,
     first_answers={"convc": FirstAnswer(0.1, 0.2, 120_000_000, 20_000_000)},

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.onnx_export import channels_first, export
+from benchmarks.plain_graph import read_onnx
 from convc.errors import UnsupportedError
 from convc.ir import Graph
 from convc.ops import Exp, evaluate
@@ -36,7 +37,7 @@ def test_a_graph_is_computed(recipe: str, tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     export(optimize(graph).grouped.graph, path)
     with torch.inference_mode():
-        answers = Network(path).eval()(*(tensor(channels_first(value)) for value in feeds.values()))
+        answers = Network(read_onnx(path)).eval()(*(tensor(channels_first(value)) for value in feeds.values()))
     values = evaluate(graph, feeds)
     for got, node in zip(answers, graph.outputs, strict=True):
         assert_close(got.numpy(), channels_first(values[node]))
@@ -64,4 +65,4 @@ def test_another_op_is_refused(tmp_path: Path) -> None:
     graph = Graph("net", (x,), (b.apply(Exp(), x),), ("y",))
     export(graph, tmp_path / "model.onnx")
     with pytest.raises(UnsupportedError, match="Exp is not among the ops"):
-        Network(tmp_path / "model.onnx")
+        Network(read_onnx(tmp_path / "model.onnx"))
