@@ -23,10 +23,10 @@ compared with Keras in every run of the tests; `tests/test_supported.py` keeps i
 
 Models saved by Keras (`.keras`, `.h5`), their configs (`.json`, or a dict in Python) with weights beside them, and
 lists of layers: Sequential and Functional, nested models, layers shared between calls, several inputs and outputs, of
-Keras 3, 2 and 1 and of tf.keras. Computation is in float32 on the CPU, with the batch size bound at compile time. What
-is not here is refused by name: every such layer of a model is reported at once, with what is nearest. A `Lambda` holds
-code and is always refused. Integer inputs of any width are int32 at the interface; narrow ones must be cast before
-arithmetic.
+Keras 3, 2 and 1 and of tf.keras. Computation is in float32 on a CPU and in one of four precisions on a GPU, with the
+batch size bound at compile time. What is not here is refused by name: every such layer of a model is reported at once,
+with what is nearest. A `Lambda` holds code and is always refused. Integer inputs of any width are int32 at the
+interface; narrow ones must be cast before arithmetic.
 The operators of ONNX stand at the end.
 
 Whole networks of keras.applications that are compiled and compared with Keras: {networks}.
