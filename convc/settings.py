@@ -17,9 +17,17 @@ class Settings:
     """CONVC_STOP_AFTER: number of rewrites after which the passes stop; bisects a wrong answer to one rewrite."""
     compiler: str | None
     """CC: the C compiler that builds the driver and links the library; by default cc, gcc or clang."""
+    cuda_home: Path | None = None
+    """CUDA_HOME: the folder of the CUDA toolkit that compiles kernels for GPUs; by default that of nvcc on the PATH."""
 
 
 def from_environment() -> Settings:
     """The settings of this process."""
-    dump, stop, compiler = (os.environ.get(name) for name in ("CONVC_DUMP", "CONVC_STOP_AFTER", "CC"))
-    return Settings(Path(dump) if dump else None, int(stop) if stop and stop.isdigit() else None, compiler or None)
+    names = ("CONVC_DUMP", "CONVC_STOP_AFTER", "CC", "CUDA_HOME")
+    dump, stop, compiler, cuda = (os.environ.get(name) for name in names)
+    return Settings(
+        Path(dump) if dump else None,
+        int(stop) if stop and stop.isdigit() else None,
+        compiler or None,
+        Path(cuda) if cuda else None,
+    )

@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from convc import settings
 from convc.errors import TargetError
 from convc.target import CudaTarget
 
@@ -21,8 +22,8 @@ DEFAULT_HOME = Path("/usr/local/cuda")
 
 def find() -> str:
     """nvcc: of CUDA_HOME, on the PATH, or at `DEFAULT_HOME`. Raises `TargetError` where there is none."""
-    home = os.environ.get("CUDA_HOME")
-    places = [Path(home, "bin", "nvcc")] if home else []
+    home = settings.from_environment().cuda_home
+    places = [home / "bin" / "nvcc"] if home else []
     found = shutil.which("nvcc")
     places += [Path(found)] if found else []
     places.append(DEFAULT_HOME / "bin" / "nvcc")
