@@ -22,46 +22,51 @@ Statement = Any
 def write_out(kernel: KernelView, blocking: Blocking, *, is_parallel: bool) -> Any:
     """The kernel's function with its blocks written out as loops."""
     kind = ForKind.PARALLEL if is_parallel else ForKind.SERIAL
-    stages = Stages(Convolution(kernel), blocking)
-    body, buffers = _in_tasks(stages, blocking.groups, kind) if blocking.groups else _in_stages(stages, kind)
+    conv = Convolution(kernel)
+    body, buffers = _in_tasks(conv, blocking, kind) if blocking.groups else _in_stages(conv, blocking, kind)
     root = kernel.func.body.block
-    block = SBlock([], root.reads, root.writes, "root", body, alloc_buffers=[*buffers, *stages.locals])
+    block = SBlock([], root.reads, root.writes, "root", body, alloc_buffers=buffers)
     return kernel.func.with_body(SBlockRealize([], True, block))
 
 
-def _in_stages(stages: Stages, kind: int) -> tuple[Statement, list[Buffer]]:
-    """Three parallel loops: over tiles of the input, planes and strips of filters, tiles of the output."""
-    conv, size = stages.conv, stages.blocking
+def _in_stages(conv: Convolution, size: Blocking, kind: int) -> tuple[Statement, list[Buffer]]:
+    """Three parallel loops: over tiles of the input, planes and strips of filters, tiles of the output.
+
+    Each has local buffers of its own: TVM allocates one that two loops use outside of both, where all threads share it.
+    """
+    before, between, after = (Stages(conv, size) for _ in range(3))
     groups, strips = -(-conv.tiles // size.tiles), conv.blocks // size.vectors
     planes, made = (
-        stages.planes("planes", groups, conv.channels // conv.lanes),
-        stages.planes("made", groups, conv.blocks),
+        before.planes("planes", groups, conv.channels // conv.lanes),
+        between.planes("made", groups, conv.blocks),
     )
 
     def inputs(number: Expr) -> Statement:
-        return stages.input(planes, number // size.tiles, number % size.tiles, number)
+        return before.input(planes, number // size.tiles, number % size.tiles, number)
 
     def products(number: Expr) -> Statement:
         strip = number % strips
-        return stages.products(
+        return between.products(
             planes, made, number // strips, strip, strip * size.vectors, groups, Ahead(groups, strips=1)
         )
 
     def outputs(number: Expr) -> Statement:
         group, t = number // size.tiles, number % size.tiles
-        return counted("block", conv.blocks, lambda block: stages.output(made, group, t, number, block, block))
+        return counted("block", conv.blocks, lambda block: after.output(made, group, t, number, block, block))
 
     loops = [
         counted("tile", conv.tiles, inputs, kind),
         counted("strip", conv.planes * strips, products, kind),
         counted("tile", conv.tiles, outputs, kind),
     ]
-    return sequence(loops), [planes.buffer, made.buffer]
+    own = [buffer for stages in (before, between, after) for buffer in stages.locals]
+    return sequence(loops), [planes.buffer, made.buffer, *own]
 
 
-def _in_tasks(stages: Stages, count: int, kind: int) -> tuple[Statement, list[Buffer]]:
-    """One parallel loop over tasks of `count` groups of tiles: their input, then a strip of filters at a time."""
-    conv, size = stages.conv, stages.blocking
+def _in_tasks(conv: Convolution, size: Blocking, kind: int) -> tuple[Statement, list[Buffer]]:
+    """One parallel loop over tasks of groups of tiles: their input, then a strip of filters at a time."""
+    assert size.groups is not None
+    stages, count = Stages(conv, size), size.groups
     every = -(-conv.tiles // size.tiles)
     planes = stages.planes("planes", count, conv.channels // conv.lanes)
     made = stages.planes("made", count, size.vectors)
@@ -93,4 +98,4 @@ def _in_tasks(stages: Stages, count: int, kind: int) -> tuple[Statement, list[Bu
         strips = counted("strip", conv.blocks // size.vectors, strip)
         return sequence([tiles(partial(stages.input, planes)), strips])
 
-    return counted("task", -(-every // count), task, kind), [planes.buffer, made.buffer]
+    return counted("task", -(-every // count), task, kind), [planes.buffer, made.buffer, *stages.locals]
