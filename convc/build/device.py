@@ -17,12 +17,8 @@ from tvm.tirx import AllocBuffer
 from tvm.tirx.build import split_host_device_mods
 
 from convc.build.program import Geometry
+from convc.schedules.cuda.gemm_nests import HEADERS, SHARED_BYTES
 from convc.target import CudaTarget
-
-HEADERS = "cuda.headers"
-"""Function attribute: the files of schedules/cuda/device, without ".cuh", that the function calls into."""
-SHARED_BYTES = "cuda.shared_bytes"
-"""Function attribute: the dynamic shared memory of each of its kernels, in bytes."""
 
 _PRIMITIVES = "primitives"
 _EXTREMES = """

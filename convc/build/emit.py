@@ -62,9 +62,9 @@ def emit(
 
     Raises `TargetError`, `UnsupportedError`, `ArtifactError`."""
     find_compiler(target)  # What is missing is said before minutes of compiling.
-    on_gpu = isinstance(target, CudaTarget)
+    on_gpu, driver_version = isinstance(target, CudaTarget), 0
     if isinstance(target, CudaTarget):
-        nvcc.driver_version(nvcc.find())
+        driver_version = nvcc.driver_version(nvcc.find())
         target = replace(target, tf32=precision is Precision.TF32)
     groups = [group for group in grouped.groups if not isinstance(group.anchor.op, ops.Reshape)]
     total = len(groups) + 3
@@ -81,7 +81,7 @@ def emit(
         progress(total - 3, total, "generating code")
         code = _code(kernels, target)
         program = _program(grouped, calls, roots, ports, code.device)
-        program = replace(program, precision=precision.value, driver_version=code.driver_version)
+        program = replace(program, precision=precision.value, driver_version=driver_version)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "kernels.o"
             progress(total - 2, total, f"compiling for {target.name}")
@@ -111,14 +111,12 @@ class _Code:
 
     write: Callable[[Path], object]
     device: Mapping[str, DeviceFunction]
-    driver_version: int = 0
 
 
 def _code(kernels: Kernels, target: AnyTarget) -> _Code:
     if isinstance(target, CudaTarget):
         source, device = generate(kernels.functions, target)
-        version = nvcc.driver_version(nvcc.find())
-        return _Code(lambda path: path.write_bytes(nvcc.fatbin(source, target)), device, version)
+        return _Code(lambda path: path.write_bytes(nvcc.fatbin(source, target)), device)
     return _Code(lambda path: write_object(kernels.functions, target, path), {})
 
 

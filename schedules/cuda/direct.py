@@ -13,12 +13,12 @@ from typing import Any
 
 from tvm import tirx
 from tvm.ir import Range
-from tvm.sym import Analyzer, detect_linear_equation
+from tvm.sym import Analyzer
 from tvm.tirx import BufferStore, For, ForKind, IfThenElse
 
 from convc.schedules.cuda.loops import unravel
 from convc.schedules.cuda.registers import Registers, Written, copied, each, in_order, unrolled
-from convc.schedules.cuda.strip import THREADS, Strip
+from convc.schedules.cuda.strip import THREADS, Line, Strip, all_of
 from convc.schedules.replace import loads_of, replaced, uses
 from convc.schedules.rule import KernelView
 from convc.schedules.statements import integer, sequence
@@ -87,7 +87,7 @@ class DirectLoops:
             fresh = self._every(lambda column, lane: BufferStore(self.sums, self.window.start, [column, lane]))
             body = sequence([fresh, body, self._every(self._add_to_total)])
         of_rows = [condition for condition in self.window.inside if not self._is_of_columns(condition)]
-        test = self._test(of_rows, self._where(0, [*taps, integer(0), integer(0)]))
+        test = all_of(of_rows, self._where(0, [*taps, integer(0), integer(0)]))
         return body if self.analyzer.can_prove(test) else IfThenElse(test, body, None)
 
     def _variable(self, name: str, extent: int) -> Any:
@@ -101,9 +101,6 @@ class DirectLoops:
     def _is_of_columns(self, condition: Expr) -> bool:
         return uses(condition, [self.window.positions[-3], self.window.taps[-2]])
 
-    def _test(self, conditions: list[Expr], where: dict[Any, Expr]) -> Expr:
-        return tirx.all(tirx.const(True, "bool"), *(replaced(condition, where) for condition in conditions))
-
     def _where(self, column: Any, taps: list[Expr], lane: Any = 0) -> dict[Any, Expr]:
         """The axes of the convolution's block at an output of the strip."""
         rows = [self.row] if self.has_rows else []
@@ -113,22 +110,16 @@ class DirectLoops:
     def _line(self, taps: list[Expr], first: Expr) -> Statement:
         """What one row of the window adds, of the channels from `first` on."""
         width = self.taps[-1]
-        stride, dilation = (
-            int(detect_linear_equation(self.load.indices[-2], [axis])[0])
-            for axis in (self.window.positions[-3], self.window.taps[-2])
-        )
-        reads: dict[int, tuple[int, int]] = {}
-        for c, k in product(range(self.strip.columns), range(width)):
-            reads.setdefault(c * stride + k * dilation, (c, k))  # by the first output, which there is if by any
-        places = {offset: place for place, offset in enumerate(sorted(reads))}
-        line = self.registers.make([len(reads), self.channels], str(self.load.source.dtype))
-        parts = [self._read(line, places[offset], *reads[offset], taps, first) for offset in sorted(reads)]
+        read = Line.of(self.load, self.window.positions[-3], self.window.taps[-2], self.strip.columns, width)
+        places, line = read.places, self.registers.make([len(read.reads), self.channels], str(self.load.source.dtype))
+        parts = [self._read(line, place, c, k, taps, first) for place, (c, k) in enumerate(read.reads)]
         own = self.registers.make([self.strip.lanes], str(self.weights.source.dtype))
         for k, channel in product(range(width), range(self.channels)):
             at = [*taps, integer(k), first + channel]
             parts.append(self._weights(own, at))
             for column in range(self.strip.columns):
-                parts.append(self._add(line, places[column * stride + k * dilation], channel, column, at, own))
+                place = places[column * read.stride + k * read.dilation]
+                parts.append(self._add(line, place, channel, column, at, own))
         return sequence(parts)
 
     def _read(self, line: Buffer, place: int, column: int, k: int, taps: list[Expr], first: Expr) -> Statement:
@@ -138,7 +129,7 @@ class DirectLoops:
 
         read = copied(line, lambda channel: [place, channel], self.load.source, here, self.channels)
         conditions = [condition for condition in self.window.inside if self._is_of_columns(condition)]
-        test = self._test(conditions, self._where(column, [*taps, integer(k), first]))
+        test = all_of(conditions, self._where(column, [*taps, integer(k), first]))
         if self.tiles * self.strip.columns > self.width:
             test = tirx.all(test, self.column + column < self.width)
         if self.analyzer.can_prove(test):

@@ -29,7 +29,9 @@ Write = Callable[[Buffer, Expr, Expr, Expr, Expr], Statement]
 row and column."""
 
 HEADERS = "cuda.headers"
+"""Function attribute: the files of schedules/cuda/device, without ".cuh", that the function calls into."""
 SHARED_BYTES = "cuda.shared_bytes"
+"""Function attribute: the dynamic shared memory of each of its kernels, in bytes."""
 THREADS = 128
 """Threads of a block that adds up the parts of sums."""
 AHEAD = 8

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import gcd
 
-WARP = 32
+from convc.schedules.cuda.loops import WARP
+
 PITCH = 8
 """Floats by which a row of the finished tile in shared memory is longer than the tile: see gemm.cuh."""
 SHARED_LIMIT = 99 << 10

@@ -11,6 +11,8 @@ import tvm_ffi
 Expr = Any
 Buffer = Any
 
+WARP = 32
+"""Threads that run in step and can read each other's registers."""
 BYTES = 16
 """What a thread reads or writes at once, at most."""
 

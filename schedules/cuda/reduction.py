@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any, ClassVar
 
-from convc.schedules.cuda.loops import BYTES, size
+from convc.schedules.cuda.loops import BYTES, WARP, size
 from convc.schedules.cuda.rows import RowLoops, Rows
-from convc.schedules.cuda.team import WARP, Team
+from convc.schedules.cuda.team import Team
 from convc.schedules.cuda.vectors import is_aligned
 from convc.schedules.rule import KernelView, Knobs, Rule
 from convc.target import CudaTarget

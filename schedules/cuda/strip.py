@@ -6,7 +6,7 @@ What lies outside the input is not read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import prod
@@ -49,6 +49,37 @@ class Strip:
 
     columns: int
     lanes: int
+
+
+@dataclass(frozen=True)
+class Line:
+    """The columns of the input that a strip reads for one row of the window, without gaps between those that it needs.
+
+    `reads` has for each of them, in order, the first output and the tap that read it: there is that output if any.
+    """
+
+    stride: int
+    dilation: int
+    reads: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, load: Any, position: Any, tap: Any, columns: int, width: int) -> Line:
+        """Of `columns` outputs along `position` and `width` taps along `tap`, by the input's read."""
+        stride, dilation = (int(detect_linear_equation(load.indices[-2], [axis])[0]) for axis in (position, tap))
+        reads: dict[int, tuple[int, int]] = {}
+        for column, k in product(range(columns), range(width)):
+            reads.setdefault(column * stride + k * dilation, (column, k))
+        return cls(stride, dilation, tuple(reads[offset] for offset in sorted(reads)))
+
+    @property
+    def places(self) -> Mapping[int, int]:
+        """The number of a column by its distance from the first."""
+        return {c * self.stride + k * self.dilation: place for place, (c, k) in enumerate(self.reads)}
+
+
+def all_of(conditions: Sequence[Expr], where: Mapping[Any, Expr]) -> Expr:
+    """Whether all conditions hold at a place."""
+    return tirx.all(tirx.const(True, "bool"), *(replaced(condition, where) for condition in conditions))
 
 
 class StripLoops:
@@ -118,27 +149,18 @@ class StripLoops:
         of_rows = [c for c in self.window.inside if not self.window.of_columns(c)]
         of_columns = [c for c in self.window.inside if self.window.of_columns(c)]
         width, strip = self.window.window[-1], self.strip
-        stride, dilation = (
-            int(detect_linear_equation(self.load.indices[-2], [axis])[0])
-            for axis in (self.window.positions[-2], self.window.taps[-1])
-        )
-        reads: dict[int, tuple[int, int]] = {}
-        for c, k in product(range(strip.columns), range(width)):
-            reads.setdefault(c * stride + k * dilation, (c, k))  # by the first output, which there is if by any
-        places = {offset: place for place, offset in enumerate(sorted(reads))}
-        line = self.registers.make([len(reads), strip.lanes], str(self.source.dtype))
-        parts = [self._read(line, places[offset], *reads[offset], taps, of_columns) for offset in sorted(reads)]
+        read = Line.of(self.load, self.window.positions[-2], self.window.taps[-1], strip.columns, width)
+        places, line = read.places, self.registers.make([len(read.reads), strip.lanes], str(self.source.dtype))
+        parts = [self._read(line, place, c, k, taps, of_columns) for place, (c, k) in enumerate(read.reads)]
         for k in range(width):
             own, loaded = self._weights([*taps, integer(k)])
             parts += loaded
             for column in range(strip.columns):
-                parts.append(self._add(line, places[column * stride + k * dilation], column, [*taps, integer(k)], own))
-        test = self._test(of_rows, self._where(0, [*taps, integer(0)]))
+                place = places[column * read.stride + k * read.dilation]
+                parts.append(self._add(line, place, column, [*taps, integer(k)], own))
+        test = all_of(of_rows, self._where(0, [*taps, integer(0)]))
         body = sequence(parts)
         return body if self.analyzer.can_prove(test) else IfThenElse(test, body, None)
-
-    def _test(self, conditions: list[Expr], where: Mapping[Any, Expr]) -> Expr:
-        return tirx.all(tirx.const(True, "bool"), *(replaced(condition, where) for condition in conditions))
 
     def _read(
         self, line: Buffer, place: int, column: int, k: int, taps: list[Expr], conditions: list[Expr]
@@ -156,7 +178,7 @@ class StripLoops:
 
         read = piece(integer(0)) if lanes == self.strip.lanes else self._lanes(piece)
         behind = self.column + column < self.width
-        test = tirx.all(self._test(conditions, self._where(column, at)), behind)
+        test = tirx.all(all_of(conditions, self._where(column, at)), behind)
         simple = self.analyzer.simplify(test)
         if self.tiles * self.strip.columns == self.width and not conditions:
             return read

@@ -9,6 +9,7 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx import BufferStore, Evaluate, IfThenElse, op
 
+from convc.schedules.cuda.loops import WARP
 from convc.schedules.cuda.registers import Registers, unrolled
 from convc.schedules.statements import counted, integer, sequence
 
@@ -17,8 +18,6 @@ Buffer = Any
 Statement = Any
 Combine = Callable[[Expr, Expr], Expr]
 
-WARP = 32
-"""Threads that run in step and can read each other's registers."""
 EVERY = 0xFFFFFFFF
 """All threads of a warp."""
 

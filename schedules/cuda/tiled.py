@@ -16,8 +16,8 @@ from tvm.tirx import BufferStore, FloorDiv, FloorMod, IfThenElse, Var
 from convc.schedules.cuda.loops import unravel
 from convc.schedules.cuda.registers import Registers, Written, bound, buffers_of, unrolled
 from convc.schedules.cuda.team import barrier
-from convc.schedules.cuda.vectors import follows
-from convc.schedules.replace import loads_of, replaced, uses
+from convc.schedules.cuda.vectors import depends, follows
+from convc.schedules.replace import loads_of, replaced
 from convc.schedules.rule import KernelView
 from convc.schedules.statements import counted, integer, sequence
 
@@ -57,8 +57,8 @@ class Operands:
         row, column = spatial[-3], spatial[-1]
         reads = [buffer for buffer in buffers_of(block.body.value) if not buffer.same_as(block.body.buffer)]
         loads = [load for buffer in reads for load in loads_of(block.body.value, buffer)]
-        left = [load for load in loads if not _uses(load, column)]
-        right = [load for load in loads if _uses(load, column) and not _uses(load, row)]
+        left = [load for load in loads if not depends(load, column)]
+        right = [load for load in loads if depends(load, column) and not depends(load, row)]
         sums = loads_of(out.body.value, block.body.buffer)
         if len(loads) != 2 or len(reads) != 2 or len(left) != 1 or len(right) != 1 or not sums:
             return None
@@ -68,10 +68,6 @@ class Operands:
             if isinstance(inner, Var) and not isinstance(index, FloorDiv):
                 place[inner] = number
         return cls(left[0], right[0], place) if len(place) == len(out.iter_vars) else None
-
-
-def _uses(load: Any, variable: Any) -> bool:
-    return any(uses(index, [variable]) for index in load.indices)
 
 
 class TiledLoops:

@@ -11,7 +11,7 @@ from tvm.tirx import BufferStore, IfThenElse
 from convc.schedules.cuda.loops import unravel
 from convc.schedules.cuda.registers import Registers, bound, buffers_of
 from convc.schedules.cuda.team import barrier
-from convc.schedules.cuda.vectors import follows, parts_of
+from convc.schedules.cuda.vectors import depends, follows, parts_of
 from convc.schedules.replace import loads_of, replaced, uses
 from convc.schedules.rule import KernelView, Knobs, Rule
 from convc.schedules.statements import counted, sequence
@@ -100,15 +100,9 @@ def _crossed(kernel: KernelView) -> tuple[Any, int] | None:
         load, *others = loads_of(block.body.value, buffer)
         if others or not load.indices or uses(load.indices[-1], axes[-1:]):
             continue
-        if not uses_any(load, axes[-1]):
+        if not depends(load, axes[-1]):
             continue
         for axis, extent in enumerate(extents[:-1]):
-            if extent >= SHORTEST and follows(load, axes[axis]) and not uses_any(load, axes[axis], behind=1):
+            if extent >= SHORTEST and follows(load, axes[axis]) and not depends(load, axes[axis], behind=1):
                 return load, axis
     return None
-
-
-def uses_any(load: Any, variable: Any, *, behind: int = 0) -> bool:
-    """Whether indices of a read, but for the last `behind`, depend on the variable."""
-    indices = list(load.indices)
-    return any(uses(index, [variable]) for index in indices[: len(indices) - behind])

@@ -32,7 +32,7 @@ def widest(block: Any) -> int:
         return (
             int(last.dom.extent) % elements == 0
             and is_aligned(block.body, last.var, elements)
-            and all(_is_constant(load, last.var) or is_aligned(load, last.var, elements) for load in loads)
+            and all(not depends(load, last.var) or is_aligned(load, last.var, elements) for load in loads)
             and all(is_uniform(condition, last.var, elements) for condition in conditions)
         )
 
@@ -91,6 +91,11 @@ def follows(access: Any, variable: Any) -> bool:
     return len(access.indices) > 0 and _linear(access.indices[-1], variable)[:1] == (1,)
 
 
+def depends(load: Any, variable: Any, *, behind: int = 0) -> bool:
+    """Whether indices of a read, but for the last `behind`, depend on the variable."""
+    return any(uses(index, [variable]) for index in list(load.indices)[: len(load.indices) - behind])
+
+
 def is_uniform(condition: Expr, variable: Any, elements: int) -> bool:
     """Whether a condition is the same for all numbers from a multiple of `elements` to before the next."""
     if not uses(condition, [variable]):
@@ -106,10 +111,6 @@ def is_uniform(condition: Expr, variable: Any, elements: int) -> bool:
     # a + rest < 0 changes at a = -rest, a + rest <= 0 one later; rest - a < 0 at a = rest + 1, rest - a <= 0 at rest.
     later = isinstance(condition, LE | GT) if factor == 1 else isinstance(condition, LT | GE)
     return (-factor * rest + int(later)) % elements == 0
-
-
-def _is_constant(load: Any, variable: Any) -> bool:
-    return not any(uses(index, [variable]) for index in load.indices)
 
 
 def _linear(expr: Expr, variable: Any) -> Sequence[int]:
